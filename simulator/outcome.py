@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Any, Final
 
 SCHEMA_VERSION: Final = 1
@@ -77,7 +78,8 @@ class WorkloadReport:
     slo: SloReport | None
     """None when the workload states no objective."""
     outcomes: Mapping[str, int]
-    """``arrived`` = ``completed`` + ``rejected`` + ``timed_out`` + ``in_flight``, over the whole run, warm-up included."""
+    """``arrived`` = ``completed`` + ``rejected`` + ``timed_out`` + ``in_flight``, over the whole run
+    (the warm-up included)."""
     measured: int
     """Number of requests behind the percentiles: completed, and arrived after the warm-up."""
 
@@ -204,12 +206,14 @@ def _columns(value: Any, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Only what JSON can say: mappings become dicts with string keys, tuples lists, numbers that are not finite None."""
+    """Only what JSON can say: dicts with string keys, lists, and None for a number that is not finite."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if isinstance(value, (str, bool, int)) or value is None:
+    if isinstance(value, (str, bool)) or value is None:
         return value
+    if isinstance(value, Integral):
+        return int(value)
     number = float(value)
     return number if math.isfinite(number) else None
