@@ -175,7 +175,9 @@ def _verdicts(report: Report, unicode: bool) -> Table | None:
             mark = Text(tick, "bold green") if met else Text("?" if slo.met is None else cross, "bold red")
             table.add_row(mark, Text(workload.name, "bold"), _verdict(workload, key, target))
         if slo.attainment is not None:
-            goodput = "" if workload.goodput_rps is None else f", goodput {significant(workload.goodput_rps)} requests/s"
+            goodput = (
+                "" if workload.goodput_rps is None else f", goodput {significant(workload.goodput_rps)} requests/s"
+            )
             within = max(slo.targets.values())
             table.add_row("", "", f"{percent(slo.attainment)} of requests answered within {within:g} ms{goodput}")
     return table if table.row_count else None
@@ -194,7 +196,9 @@ def _verdict(workload: WorkloadReport, key: str, target: float) -> str:
     if slo.met is None:
         return f"{name} {limit}: no request arrived after the warm-up"
     if value is None or margin is None:
-        lost = ", ".join(f"{workload.outcomes[o]:,} {_OUTCOME_WORDS[o]}" for o in _OUTCOME_WORDS if workload.outcomes[o])
+        lost = ", ".join(
+            f"{workload.outcomes[o]:,} {_OUTCOME_WORDS[o]}" for o in _OUTCOME_WORDS if workload.outcomes[o]
+        )
         return f"{name} is infinite, {limit}: too many requests were never answered ({lost})"
     side = "to spare" if margin >= 0 else "too slow"
     line = f"{name} {duration(value)}, {limit}: {duration(abs(margin))} ({abs(margin) / target:.0%}) {side}"
