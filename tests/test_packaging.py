@@ -1,0 +1,103 @@
+"""What an installed copy holds, and that it is the same copy next year."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+PACKAGES: list[str] = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+NAME = canonicalize_name(PROJECT["name"])
+
+
+def pins() -> dict[str, Requirement]:
+    """The lines of constraints.txt that hold for this interpreter, by canonical name."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(r.name): r for r in requirements if r.marker is None or r.marker.evaluate()}
+
+
+def direct_requirements() -> list[Requirement]:
+    """Everything that pyproject names, extras included, without the project itself."""
+    named = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+    return [requirement for requirement in map(Requirement, named) if canonicalize_name(requirement.name) != NAME]
+
+
+def installed_closure() -> set[str]:
+    """Canonical names of every installed distribution that this project's requirements lead to."""
+    waiting, reached = [(requirement.name, requirement.extras) for requirement in direct_requirements()], set()
+    while waiting:
+        name, extras = waiting.pop()
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if canonicalize_name(name) in reached:
+            continue
+        reached.add(canonicalize_name(name))
+        for requirement in map(Requirement, distribution.requires or []):
+            wanted = [{"extra": extra} for extra in extras] or [{"extra": ""}]
+            if requirement.marker is None or any(requirement.marker.evaluate(extra) for extra in wanted):
+                waiting.append((requirement.name, requirement.extras))
+    return reached
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, built without a network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert 0 == built.returncode, built.stdout + built.stderr
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_the_wheel_holds_the_packages_with_their_figures(wheel: zipfile.ZipFile) -> None:
+    """An installed copy without its price list or its measured profiles cannot answer anything."""
+    wanted = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for pattern in ("*.py", "*.json", "*.csv", "py.typed")
+        for path in (ROOT / package).rglob(pattern)
+    }
+    assert set() == wanted - set(wheel.namelist())
+
+
+def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
+    """Tests, scenarios or caches in a wheel land in everybody's site-packages."""
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    record = f"{NAME.replace('-', '_')}-{PROJECT['version']}.dist-info"
+    assert {*PACKAGES, record} == tops
+    assert [] == [name for name in wheel.namelist() if "__pycache__" in name]
+
+
+def test_the_commands_are_installed(wheel: zipfile.ZipFile) -> None:
+    """``simulate`` is how every example starts."""
+    entry_points = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "simulate = simulator.cli:main" in wheel.read(entry_points).decode()
+
+
+def test_every_requirement_is_pinned_inside_its_range() -> None:
+    """A requirement without a pin makes two installs of one commit differ."""
+    pinned = pins()
+    for requirement in direct_requirements():
+        pin = pinned.get(canonicalize_name(requirement.name))
+        assert pin is not None, f"constraints.txt has no line for {requirement.name}"
+        (version,) = pin.specifier
+        assert "==" == version.operator
+        assert requirement.specifier.contains(version.version), f"{pin} is outside {requirement}"
+
+
+def test_what_the_requirements_bring_along_is_pinned_too() -> None:
+    """An unpinned passenger makes two installs of one commit differ as well."""
+    assert set() == installed_closure() - set(pins())
