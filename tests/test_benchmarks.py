@@ -1,0 +1,193 @@
+"""The benchmarks measure what they say: the peers do the same work, and every target has its figure.
+
+Nothing here is timed: sizes are tiny, and only results and structure are compared.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from benchmarks.measure import Lap, Timing, alternate
+from benchmarks.peers import cpp
+from benchmarks.work import Batching, MultiServer
+
+needs_compiler = pytest.mark.skipif(cpp.compiler() is None, reason="there is no C++ compiler on the path")
+
+
+def arrivals(work: Batching, n_requests: int, *, tick_ns: int = 1, seed: int = 3) -> cpp.Int64s:
+    """Poisson arrival times at the work's rate, rounded up to whole ticks."""
+    gap_ns = np.random.default_rng(seed).exponential(1e9 / work.rate_rps, n_requests)
+    ticks = np.ceil(np.cumsum(gap_ns) / tick_ns).astype(np.int64)
+    return ticks * tick_ns
+
+
+def batching_in_python(work: Batching, arrival_ns: list[int]) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Start, end, instance and batch of each request, by the rules as batching.cpp states them and nothing clever."""
+    n = work.instances
+    service_ns = work.service_ns.tolist()
+    waiting: list[list[int]] = [[] for _ in range(n)]
+    inside = [0] * n
+    chosen = [-1] * n
+    busy_until: list[int | None] = [None] * n
+    executing = [0] * n
+    start = [-1] * len(arrival_ns)
+    end, instance_of, batch_of = start.copy(), start.copy(), start.copy()
+    batches = 0
+
+    def next_event(i: int) -> int | None:
+        if busy_until[i] is not None:
+            return busy_until[i]
+        return arrival_ns[waiting[i][0]] + work.max_delay_ns if waiting[i] else None
+
+    def launch_if_due(i: int, now: int) -> None:
+        nonlocal batches
+        due = len(waiting[i]) >= work.max_batch or (
+            bool(waiting[i]) and now >= arrival_ns[waiting[i][0]] + work.max_delay_ns
+        )
+        if busy_until[i] is None and due:
+            members, waiting[i] = waiting[i][: work.max_batch], waiting[i][work.max_batch :]
+            executing[i], busy_until[i] = len(members), now + service_ns[len(members)]
+            for member in members:
+                start[member], end[member], batch_of[member] = now, now + service_ns[len(members)], batches
+            batches += 1
+
+    def until(limit: int | None) -> None:
+        while True:
+            events = [(time, i) for i in range(n) if (time := next_event(i)) is not None]
+            if not events or (limit is not None and min(events)[0] > limit):
+                return
+            now, i = min(events)
+            if busy_until[i] is not None:
+                inside[i] -= executing[i]
+                busy_until[i] = None
+            launch_if_due(i, now)
+
+    for request, now in enumerate(arrival_ns):
+        until(now)
+        i = min(range(n), key=lambda each: (inside[each], chosen[each], each))
+        inside[i] += 1
+        chosen[i] = request
+        instance_of[request] = i
+        waiting[i].append(request)
+        launch_if_due(i, now)
+    until(None)
+    return start, end, instance_of, batch_of
+
+
+@needs_compiler
+@pytest.mark.parametrize("tick_ns", [1, 1_000_000, 5_000_000], ids=["no ties", "1 ms ticks", "5 ms ticks"])
+@pytest.mark.parametrize("load", [0.1, 0.8, 1.3])
+@pytest.mark.parametrize("instances", [1, 4, 33])
+def test_the_cpp_loop_follows_the_stated_rules(instances: int, load: float, tick_ns: int) -> None:
+    """A loop that is quick because it does something else would make every ratio against it worthless."""
+    work = Batching(2_000, instances=instances, load=load)
+    arrival_ns = arrivals(work, work.requests, tick_ns=tick_ns)
+    columns = cpp.Columns.of(work.requests)
+    cpp.batching(arrival_ns, work.instances, work.max_batch, work.max_delay_ns, work.service_ns, columns)
+    start, end, instance, batch = batching_in_python(work, arrival_ns.tolist())
+    assert start == columns.start_ns.tolist()
+    assert end == columns.end_ns.tolist()
+    assert instance == columns.instance.tolist()
+    assert batch == columns.batch.tolist()
+
+
+@needs_compiler
+def test_the_cpp_loop_never_waits_without_a_delay() -> None:
+    """With a delay of 0 a free instance that is given a request must start on that instant."""
+    work = Batching(500, load=0.05, max_delay_ns=0)
+    arrival_ns = arrivals(work, work.requests)
+    columns = cpp.Columns.of(work.requests)
+    cpp.batching(arrival_ns, work.instances, work.max_batch, work.max_delay_ns, work.service_ns, columns)
+    assert arrival_ns[0] == columns.start_ns[0]
+    start, end, instance, batch = batching_in_python(work, arrival_ns.tolist())
+    assert (start, end) == (columns.start_ns.tolist(), columns.end_ns.tolist())
+    assert (instance, batch) == (columns.instance.tolist(), columns.batch.tolist())
+
+
+@needs_compiler
+def test_the_idiomatic_simpy_model_does_the_work_of_the_cpp_loop() -> None:
+    """If the slow peer modelled anything else, the speed-up over it would compare two different simulations."""
+    simpy_batching = pytest.importorskip("benchmarks.peers.simpy_batching")
+    work = Batching(3_000)
+    arrival_ns = arrivals(work, work.requests)
+    columns = cpp.Columns.of(work.requests)
+    cpp.batching(arrival_ns, work.instances, work.max_batch, work.max_delay_ns, work.service_ns, columns)
+    start, end = simpy_batching.simulate(
+        arrival_ns.tolist(), work.instances, work.max_batch, work.max_delay_ns, work.service_ns.tolist()
+    )
+    assert start == columns.start_ns.tolist()
+    assert end == columns.end_ns.tolist()
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("column", "complaint"),
+    [(np.zeros(3, np.int32), "int32"), (np.zeros(6, np.int64)[::2], "contiguous")],
+    ids=["wrong type", "with gaps"],
+)
+def test_a_column_that_cpp_cannot_walk_along_is_refused(column: cpp.Int64s, complaint: str) -> None:
+    """A wrong dtype or stride would be read as other numbers, silently."""
+    work = Batching(3)
+    with pytest.raises(ValueError, match=complaint):
+        cpp.batching(column, 4, work.max_batch, 0, work.service_ns, cpp.Columns.of(3))
+
+
+@needs_compiler
+def test_the_recursion_serves_in_order_at_the_server_that_is_free_first() -> None:
+    """If the Kiefer-Wolfowitz loop were wrong, agreeing with it would prove nothing: three requests by hand."""
+    arrival_ns = np.array([0, 1, 2, 3], np.int64)
+    service_ns = np.array([10, 3, 5, 1], np.int64)
+    start_ns, end_ns = np.empty(4, np.int64), np.empty(4, np.int64)
+    cpp.multi_server(arrival_ns, service_ns, 2, start_ns, end_ns)
+    assert [0, 1, 4, 9] == start_ns.tolist()
+    assert [10, 4, 9, 10] == end_ns.tolist()
+
+
+def test_ciw_waits_as_erlang_says() -> None:
+    """Ciw's model must be the queue whose formula we print beside it."""
+    ciw_queue = pytest.importorskip("benchmarks.peers.ciw_queue")
+    work = MultiServer(20_000, load=0.5)
+    wait_s = ciw_queue.mean_wait_s(work.servers, work.rate_rps, 1e3 / work.service_ms, 4_000, seed=5)
+    assert work.mean_wait_ms / 1e3 == pytest.approx(wait_s, rel=0.5)
+
+
+def test_erlangs_formula_gives_the_published_probability_of_waiting() -> None:
+    """A slip in the formula would make a wrong engine look right; C(2, 1) = 1/3, so the wait is a third of the service.
+
+    L. Kleinrock, Queueing Systems I (1975), section 3.5: for c = 2, C = 2 rho^2 / (1 + rho).
+    """
+    rho = 0.5
+    all_busy = 2 * rho**2 / (1 + rho)
+    assert all_busy * 10.0 / (2 * (1 - rho)) == pytest.approx(MultiServer(1, servers=2, load=rho).mean_wait_ms)
+
+
+def test_contenders_take_turns_in_alternating_order() -> None:
+    """Were one always first, the machine's drift within a round would favour it."""
+    turns: list[str] = []
+
+    def contender(name: str) -> Lap:
+        turns.append(name)
+        return Lap(1, 1.0, 1.0)
+
+    timings = alternate({name: lambda name=name: contender(name) for name in "abc"}, rounds=3)  # type: ignore[misc]
+    assert list("abccbaabc") == turns
+    assert [3, 3, 3] == [len(timing.laps) for timing in timings.values()]
+
+
+def test_a_ratio_is_taken_within_rounds() -> None:
+    """A machine that is slower in one round must not move a ratio of two that were both slowed."""
+    slow = Timing("slow", (Lap(10, 2.0, 2.0), Lap(10, 20.0, 20.0), Lap(10, 2.0, 2.0)))
+    quick = Timing("quick", (Lap(10, 1.0, 1.0), Lap(10, 10.0, 10.0), Lap(10, 1.0, 1.0)))
+    assert slow.over(quick) == 2.0
+    assert slow.cpu_ns == 2e8
+
+
+@pytest.mark.parametrize("work", [Batching(1_000, instances=4), Batching(1_000, instances=64)])
+def test_the_load_of_the_batching_work_is_what_it_says(work: Batching) -> None:
+    """A rate that drifted from the capacity would time an idle fleet, or a queue that grows for ever."""
+    capacity_rps = work.instances * work.max_batch / (int(work.service_ns[work.max_batch]) / 1e9)
+    assert work.load * capacity_rps == work.rate_rps
+    assert all(small < large for small, large in pairwise(work.service_ns))
