@@ -1,0 +1,156 @@
+"""Bring prices from elsewhere into a price list: ``simulate import-prices FORMAT FILE -o prices.csv``.
+
+Every importer reads a file into :class:`~simulator.price_list.PriceImport`; :func:`import_prices` writes what came
+out. A new format is one function and one line in :data:`IMPORTERS`.
+
+Someone else's catalogue has rows that must not be billed: they are refused by name and the rest is imported. A file
+of the user's own is theirs to mend: one bad row and nothing is written.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from calibration.problems import InputError, Problem
+from simulator.csv_sheet import read_sheet
+from simulator.price_list import COLUMNS, REQUIRED, Price, PriceImport, option_problem, price_of_cells, write_catalogue
+from simulator.prices import contradictions
+from simulator.skypilot import import_skypilot
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the file itself does not say."""
+
+    provider: str | None = None
+    """The cloud the prices are of."""
+    region: str | None = None
+    """The region they hold in; none means all."""
+    price_type: str | None = None
+    """on_demand, spot, ..."""
+    as_of: str | None = None
+    """The day they held, for instance 2026-01-19."""
+    source: str | None = None
+    """Where they were read; the default names the file."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """For a CSV of the user's own: its column for each column of a price list that it names differently."""
+
+
+def import_prices(format: str, path: str | Path, out: str | Path, options: ImportOptions | None = None) -> PriceImport:
+    """Import a price file and write it as a price list that a scenario's ``prices:`` can name.
+
+    Parameters
+    ----------
+    format
+        One of :data:`IMPORTERS`.
+    path
+        The file to read.
+    out
+        The price list to write: whole, or not at all.
+    options
+        What the file does not say; ``skypilot`` needs ``provider`` and ``as_of``.
+
+    Raises
+    ------
+    InputError
+        Nothing was written: the format is unknown, the file cannot be used, or ``out`` cannot be written.
+    """
+    if format not in IMPORTERS:
+        remedy = f"Choose one of {', '.join(IMPORTERS)}."
+        raise InputError([option_problem("FORMAT", "must be a format that can be imported", format, remedy)])
+    target = Path(out)
+    if target.exists() and Path(path).exists() and os.path.samefile(path, target):
+        rule = "must be another file than the one that is read"
+        raise InputError([option_problem("--output", rule, str(out), "Name a new file.")])
+    imported = IMPORTERS[format](path, options or ImportOptions())
+    write_catalogue(imported.rows, target)
+    return imported
+
+
+def import_own_csv(
+    path: str | Path, columns: Mapping[str, str] | None = None, constants: Mapping[str, str] | None = None
+) -> PriceImport:
+    """Read a CSV of the user's own, whatever its columns are called.
+
+    Parameters
+    ----------
+    path
+        The file: a header, then one price a row.
+    columns
+        The file's column by column of a price list, as in ``{"usd_per_hour": "Price (USD)"}``; a column that is
+        already called so need not be named.
+    constants
+        Text by column of a price list, used where the file has no such column or leaves the cell blank, as in
+        ``{"provider": "aws", "as_of": "2026-01-19"}``. ``price_type`` is on_demand and ``source`` the file's name
+        unless said otherwise.
+
+    Raises
+    ------
+    InputError
+        With every bad row, as :func:`simulator.prices.load_catalogue` would; or a column that does not exist.
+    """
+    sheet = read_sheet(path)
+    named = dict(columns or {})
+    fixed = {"price_type": "on_demand", "source": Path(path).name, **(constants or {})}
+    problems = [_unknown_column(name) for name in [*named, *fixed] if name not in COLUMNS]
+    problems += [
+        Problem(
+            sheet.file, 1, 1, "", f"must have the column {theirs!r} for {ours}", ", ".join(sheet.columns),
+            "Name a column of its first row.",
+        )
+        for ours, theirs in named.items()
+        if theirs not in sheet.columns
+    ]  # fmt: skip
+    header = {name: named.get(name, name) for name in COLUMNS}
+    unfilled = [
+        name for name in REQUIRED if header[name] not in sheet.columns and not fixed.get(name) and name not in named
+    ]
+    if unfilled:
+        wanted = ", ".join(unfilled)
+        remedy = "Say which of its columns they are, or one value for all rows (--provider, --as-of, ...)."
+        problems.append(Problem(sheet.file, 1, 1, "", f"must say {wanted}", ", ".join(sheet.columns), remedy))
+    if problems:
+        raise InputError(problems)
+    prices: list[Price] = []
+    for row in sheet.rows:
+        cells = {name: row.cells.get(header[name], "").strip() or fixed.get(name, "") for name in COLUMNS}
+        price, faults = price_of_cells(cells)
+        problems += [sheet.problem(row, header[fault.column], *fault[1:]) for fault in faults]
+        if price is not None:
+            prices.append(replace(price, file=sheet.file, line=row.line))
+    problems += contradictions(prices)
+    if not sheet.rows:
+        problems.append(Problem(sheet.file, None, None, "", "must hold a price", None, "Add a row for each price."))
+    if problems:
+        raise InputError(sorted(problems, key=lambda problem: problem.line or 0))
+    return PriceImport(sheet.file, tuple(prices), len(sheet.rows))
+
+
+def _skypilot(path: str | Path, options: ImportOptions) -> PriceImport:
+    """SkyPilot's ``vms.csv``, with the options it takes."""
+    return import_skypilot(path, options.provider or "", options.as_of or "", source=options.source)
+
+
+def _own_csv(path: str | Path, options: ImportOptions) -> PriceImport:
+    """A CSV of the user's own, with the options it takes."""
+    said = {name: getattr(options, name) for name in ("provider", "region", "price_type", "as_of", "source")}
+    return import_own_csv(path, options.columns, {name: text for name, text in said.items() if text})
+
+
+def _unknown_column(name: str) -> Problem:
+    """Problem of a column name that a price list does not have."""
+    near = difflib.get_close_matches(name, COLUMNS, n=1)
+    remedy = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(COLUMNS)}."
+    return option_problem("--column", "must name a column of a price list", name, remedy)
+
+
+IMPORTERS: Final[dict[str, Callable[[str | Path, ImportOptions], PriceImport]]] = {
+    "skypilot": _skypilot,
+    "csv": _own_csv,
+}
+"""Formats that can be imported, by the name the command line knows them by."""
