@@ -137,7 +137,7 @@ def write_report(folder: Path, report: Report) -> None:
 
 def json_text(report: Report) -> str:
     """Give the report as the text of one JSON object, ending with a newline."""
-    return json.dumps(report_to_json(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(report_to_json(report), indent=2, allow_nan=False) + "\n"
 
 
 def table_schema(table: type[RequestLog] | type[BatchLog]) -> Any:

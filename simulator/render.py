@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.outcome import FleetReport, Latencies, Report, WorkloadReport
+from simulator.wording import percent, percentile
 
 PLAIN_WIDTH: Final = 80
 """Columns of a report that does not go to a terminal."""
@@ -79,19 +80,6 @@ def usd(amount: float) -> str:
     if amount >= 1000:
         return f"${amount:,.0f}"
     return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${significant(amount)}"
-
-
-def percent(share: float) -> str:
-    """Format a share as a percentage whose digits still tell 99.95 % from 100 %.
-
-    >>> [percent(share) for share in (0.814, 0.9991, 0.99996, 1.0, 0.0004)]
-    ['81.4%', '99.91%', '99.996%', '100%', '0.04%']
-    """
-    for digits in (1, 2, 3, 4):
-        text = f"{100 * share:.{digits}f}"
-        if share in (0, 1) or (float(text) not in (0, 100) and (digits > 1 or 0.001 <= share <= 0.999)):
-            break
-    return f"{float(text):g}%"
 
 
 def _says_unicode(file: IO[str]) -> bool:
@@ -191,7 +179,7 @@ def _verdict(workload: WorkloadReport, key: str, target: float) -> str:
     """One target in words: ``p99 42.1 ms, target 50 ms: 7.9 ms (16%) to spare``."""
     slo = workload.slo
     assert slo is not None
-    name, limit = _percentile_name(key), f"target {target:g} ms"
+    name, limit = percentile(key.removesuffix("_ms")), f"target {target:g} ms"
     value, margin = slo.values[key], slo.margin_ms[key]
     if slo.met is None:
         return f"{name} {limit}: no request arrived after the warm-up"
@@ -209,12 +197,6 @@ def _verdict(workload: WorkloadReport, key: str, target: float) -> str:
     low, high = interval
     open_question = "; it contains the target: not decided" if low <= target <= high else ""
     return f"{line}\n95% CI {significant(low)} to {duration(high)}{open_question}"
-
-
-def _percentile_name(key: str) -> str:
-    """Name for people of a target's key: ``p999_ms`` is p99.9."""
-    name = key.removesuffix("_ms")
-    return "p99.9" if name == "p999" else name
 
 
 def _latency_table(report: Report) -> Table:

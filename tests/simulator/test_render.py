@@ -17,7 +17,7 @@ from simulator.outcome import (
     SloReport,
     WorkloadReport,
 )
-from simulator.render import batch_groups, percent, print_report, report_text, significant
+from simulator.render import batch_groups, print_report, report_text, significant
 
 LATENCY = Latencies(mean=12.345, p50=10.2, p90=20.1, p95=28.4, p99=42.123, p999=60.7, max=98.1)
 QUEUE = Latencies(mean=4.2, p50=2.2, p90=10.1, p95=18.4, p99=32.1, p999=50.7, max=90.1)
@@ -177,13 +177,6 @@ def test_a_terminal_without_the_signs_gets_words(tmp_path: Path) -> None:
 )
 def test_three_significant_digits_after_rounding(value: float, text: str) -> None:
     assert text == significant(value)
-
-
-def test_a_share_below_one_is_never_shown_as_all() -> None:
-    """99.996 % of requests in time reads as a promise of 100 % when rounded."""
-    assert "99.996%" == percent(0.99996)
-    assert "0.003%" == percent(0.00003)
-    assert "100%" == percent(1.0)
 
 
 def test_no_execution_is_lost_in_the_groups() -> None:
