@@ -114,15 +114,17 @@ def missing_columns(sheet: Sheet, wanted: Iterable[str], kind: str) -> list[Prob
 
 def _read_text(path: Path, file: str) -> str:
     """The text of a file that a person named."""
-    if path.is_dir():
-        raise InputError([file_problem(file, "must be a CSV file, not a directory", "Name a file in it.")])
     try:
+        if path.is_dir():
+            raise InputError([file_problem(file, "must be a CSV file, not a directory", "Name a file in it.")])
         if path.exists() and not path.is_file():
             raise InputError([file_problem(file, "must be a regular file", "Save the list as a file first.")])
         if path.stat().st_size > MAX_FILE_BYTES:
             rule = f"must be smaller than {MAX_FILE_BYTES >> 20} MiB"
             raise InputError([file_problem(file, rule, "Keep only the rows that are needed.")])
         return path.read_text(encoding="utf-8-sig")
+    except InputError:
+        raise
     except UnicodeDecodeError as error:
         rule = f"must be UTF-8 text, byte {error.start} is not"
         raise InputError([file_problem(file, rule, "Save it as CSV in UTF-8.")]) from None

@@ -132,7 +132,15 @@ def import_own_csv(
 
 
 def _skypilot(path: str | Path, options: ImportOptions) -> PriceImport:
-    """SkyPilot's ``vms.csv``, with the options it takes."""
+    """SkyPilot's ``vms.csv``, with the options it takes; the others would be ignored without a word."""
+    given = {"--region": options.region, "--price-type": options.price_type, "--column": ", ".join(options.columns)}
+    problems = [
+        option_problem(name, "must not be given for skypilot", text, "The file says it for each row.")
+        for name, text in given.items()
+        if text
+    ]
+    if problems:
+        raise InputError(problems)
     return import_skypilot(path, options.provider or "", options.as_of or "", source=options.source)
 
 

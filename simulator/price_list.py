@@ -152,7 +152,7 @@ class PriceImport:
         left_out = "".join(f"\nskipped: {count} ({reason})" for reason, count in self.skipped.items())
         refused = "".join(f"\nrefused: {problem}" for problem in self.refused)
         notes = "".join(f"\nnote: {note}" for note in self.notes)
-        return f"{self.file}: {self.read} rows read, {len(self.rows)} prices imported ({kinds})" + (
+        return f"{self.file}: {len(self.rows)} prices ({kinds}) imported from {self.read} rows" + (
             left_out + refused + notes
         )
 
@@ -316,6 +316,9 @@ def write_catalogue(rows: Sequence[Price], path: str | Path) -> None:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+    except UnicodeEncodeError as error:
+        rule = f"must be written in characters of Unicode, {error.object[error.start]!r} is none"
+        raise InputError([file_problem(str(path), rule, "Check the options that name a source or provider.")]) from None
     except OSError as error:
         rule = f"must be a file that can be written ({error.strerror})"
         raise InputError([file_problem(str(path), rule, "Name a file in a folder that exists.")]) from None

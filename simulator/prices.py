@@ -265,9 +265,7 @@ def _missing(
     right_type = [price for price in listed if price.price_type == price_type]
     key = "provider" if provider and not any(_same(price.provider, provider) for price in right_type) else "region"
     rule = f"{instance_type} must have a listed {_spoken(price_type)} price in {where}"
-    return PriceError(
-        key, rule, where or None, f"It is listed in {_places(right_type)}. Choose one of these, or {own}."
-    )
+    return PriceError(key, rule, None, f"It is listed in {_places(right_type)}. Choose one of these, or {own}.")
 
 
 def _key(price: Price) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -127,7 +128,7 @@ class _Reading:
         accelerator, count = _accelerator(cells)
         if not instance_type:
             if not accelerator.lower().startswith("tpu"):
-                self.skipped["an accelerator without a machine; added to the machines that have it"] += 1
+                self.skipped["an accelerator alone: its price is part of the machines that have it"] += 1
                 return
             instance_type = accelerator
         needed = None if accelerator else _gcp_accelerator(instance_type)
@@ -149,21 +150,16 @@ class _Reading:
 
     def refusals(self) -> tuple[Problem, ...]:
         """One problem for each instance type and rule, at its first row."""
-        return tuple(
-            problems[0]
-            if len(problems) == 1
-            else Problem(
-                problems[0].file, problems[0].line, problems[0].column, problems[0].path,
-                f"{problems[0].rule} (here and in {len(problems) - 1} more rows)", problems[0].value,
-                problems[0].remedy,
-            )
-            for problems in self._refused.values()
-        )  # fmt: skip
+        firsts = []
+        for first, *others in self._refused.values():
+            also = f" (and in {_rows(len(others), 'more ')})" if others else ""
+            firsts.append(replace(first, rule=first.rule + also))
+        return tuple(firsts)
 
     def notes(self) -> tuple[str, ...]:
         """One line for each kind of oddity."""
         return tuple(
-            f"{what} in {len(where)} rows ({', '.join(where[:_ZONES_SHOWN])}"
+            f"{what} in {_rows(len(where))} ({', '.join(where[:_ZONES_SHOWN])}"
             f"{', ...' if len(where) > _ZONES_SHOWN else ''}): it may be a placeholder, check before planning with it"
             for what, where in self._odd.items()
         )
@@ -282,6 +278,11 @@ def _accelerator_rows(sheet: Sheet) -> dict[tuple[str, str, str, str], str]:
             for column in ("Price", "SpotPrice"):
                 found[accelerator, _whole(count), _zone(row), column] = row.cells.get(column, "")
     return found
+
+
+def _rows(count: int, which: str = "") -> str:
+    """A number of rows in words."""
+    return f"{count} {which}row{'s' * (count != 1)}"
 
 
 def _whole(count: str) -> str:
