@@ -1,0 +1,290 @@
+"""The compiled engine's tables between two calls: allocated, grown, read out as logs, and moved up when streamed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from simulator import log
+from simulator.clock import NEVER
+from simulator.kernels import kernel
+from simulator.log import BatchLog, Int64s, RequestLog, RunLog
+from simulator.minima import width
+from simulator.model import Model
+from simulator.policies import batching, triton
+from simulator.policies.routing import SCHEDULE, WORK, outstanding_key
+from simulator.state import (
+    BATCH,
+    COUNT,
+    EXPIRED,
+    FORMED,
+    IDLE,
+    INSTANCE,
+    NIL,
+    PART,
+    REFUSED,
+    SLOT,
+    SOURCE,
+    WORKLOAD,
+    Draws,
+    Requests,
+    State,
+    Tables,
+)
+
+LINKS: Final = (INSTANCE.HEAD, INSTANCE.TAIL, INSTANCE.LOOSE, INSTANCE.COMING, INSTANCE.COMING_TAIL)
+"""Columns of the instances that name a request row."""
+
+
+def empty_state(model: Model, tables: Tables) -> State:
+    """The state before the first event: everything idle, every client about to think."""
+    n = sum(fleet.instances for fleet in model.fleets)
+    slots = max(fleet.model_instances for fleet in model.fleets)
+    instances = np.zeros((n, INSTANCE.N_COLUMNS), dtype=np.int64)
+    instances[:, LINKS] = NIL
+    instances[:, INSTANCE.FLEET] = np.repeat(np.arange(len(model.fleets)), [f.instances for f in model.fleets])
+    instances[:, INSTANCE.IDLE] = np.repeat([f.model_instances for f in model.fleets], [f.instances for f in model.fleets])
+    instances[:, INSTANCE.CARRIED_NS] = batching.UNSET
+    instances[:, INSTANCE.TIMER_NS] = NEVER
+    instances[:, INSTANCE.BATCHER] = triton.FRESH
+    slot_rows = np.zeros((n, slots, SLOT.N_COLUMNS), dtype=np.int64)
+    slot_rows[:, :, SLOT.PHASE] = IDLE
+    slot_rows[:, :, SLOT.AT_NS] = NEVER
+    slot_rows[:, :, SLOT.HEAD] = NIL
+    sources = np.full((len(model.workloads), SOURCE.N_COLUMNS), NIL, dtype=np.int64)
+    sources[:, SOURCE.NEXT_NS] = NEVER
+    sources[:, SOURCE.POSITION] = 0
+    sources[:, SOURCE.CLIENTS] = 0
+    clients = sum(workload.clients for workload in model.workloads)
+    return State(
+        counts=np.zeros(COUNT.N_PLACES, dtype=np.int64),
+        instances=instances,
+        slots=slot_rows,
+        formed=np.zeros((n, 2 * slots + 1, FORMED.N_COLUMNS), dtype=np.int64),
+        events=np.full(2 * width(n), NEVER, dtype=np.int64),
+        keys=_router_keys(model),
+        sources=sources,
+        client_ns=np.zeros(clients, dtype=np.int64),
+        client=np.zeros(clients, dtype=np.int32),
+        requests=_request_columns(model, 0),
+        batches=np.zeros((0, BATCH.N_COLUMNS), dtype=np.int64),
+    )
+
+
+def _router_keys(model: Model) -> Int64s:
+    """Every instance idle and never chosen; among equals the first goes first."""
+    keys = []
+    for fleet in model.fleets:
+        half = width(fleet.instances)
+        tree = np.full(2 * half, NEVER, dtype=np.int64)
+        if fleet.router == SCHEDULE:
+            tree[:] = 0
+        elif fleet.router == WORK:
+            tree[half : half + fleet.instances] = 0
+        else:
+            tree[half : half + fleet.instances] = outstanding_key(0, 0)
+        if fleet.router != SCHEDULE:
+            for node in range(half - 1, 0, -1):
+                tree[node] = min(tree[2 * node], tree[2 * node + 1])
+        keys.append(tree)
+    return np.concatenate(keys)
+
+
+def _request_columns(model: Model, capacity: int) -> Requests:
+    closed = capacity if any(workload.clients for workload in model.workloads) else 0
+    impatient = capacity if any(workload.timeout_ns != NEVER for workload in model.workloads) else 0
+    noisy = capacity if any(fleet.noise is not None for fleet in model.fleets) else 0
+    return Requests(
+        workload=np.empty(capacity, dtype=np.int32),
+        instance=np.empty(capacity, dtype=np.int32),
+        items=np.empty(capacity, dtype=np.int32),
+        arrival_ns=np.empty(capacity, dtype=np.int64),
+        queued_ns=np.empty(capacity, dtype=np.int64),
+        batch=np.empty(capacity, dtype=np.int64),
+        following=np.empty(capacity, dtype=np.int32),
+        following_deadline=np.empty(impatient, dtype=np.int32),
+        client=np.empty(closed, dtype=np.int32),
+        think_ns=np.empty(closed, dtype=np.int64),
+        noise=np.empty(noisy, dtype=np.float64),
+    )
+
+
+def with_room(model: Model, state: State, rows: int) -> State:
+    """The same state with room for ``rows`` more requests, and as many more executions."""
+    used = int(state.counts[COUNT.REQUESTS])
+    executed = int(state.counts[COUNT.BATCHES])
+    slots = state.slots.shape[1]
+    if used + rows > len(state.requests.arrival_ns):
+        larger = _request_columns(model, used + rows)
+        for old, new in zip(state.requests, larger, strict=True):
+            new[: min(used, len(old))] = old[: min(used, len(new))]
+        state = state._replace(requests=larger)
+    # An execution takes at least one request that was waiting or is still to come.
+    if executed + used + rows + slots + 1 > len(state.batches):
+        batches = np.empty((executed + used + rows + slots + 1, BATCH.N_COLUMNS), dtype=np.int64)
+        batches[:executed] = state.batches[:executed]
+        state = state._replace(batches=batches)
+    return state
+
+
+def start_clients(model: Model, tables: Tables, draws: Draws, state: State) -> None:
+    """Closed loops: every client thinks once, then sends; a heap in order of (time, client)."""
+    for w, workload in enumerate(model.workloads):
+        if not workload.clients:
+            continue
+        first = int(tables.workloads[w, WORKLOAD.FIRST_CLIENT])
+        times = draws.arrival_ns[draws.first[w] : draws.first[w] + workload.clients]
+        state.sources[w, SOURCE.POSITION] += workload.clients
+        order = np.lexsort((np.arange(workload.clients), times))
+        order = order[times[order] < model.horizon_ns]
+        state.client[first : first + len(order)] = order
+        state.client_ns[first : first + len(order)] = times[order]
+        state.sources[w, SOURCE.CLIENTS] = len(order)
+        state.sources[w, SOURCE.NEXT_NS] = times[order[0]] if len(order) else NEVER
+
+
+@kernel
+def oldest_linked(state: State, oldest: int) -> int:
+    """The oldest row, at most ``oldest``, that a queue still links; requests that timed out stay linked for a while."""
+    requests = state.requests
+    for instance in range(state.instances.shape[0]):
+        for head in (state.instances[instance, INSTANCE.HEAD], state.instances[instance, INSTANCE.COMING]):
+            row = head
+            while row != NIL:
+                oldest = min(oldest, row)
+                row = requests.following[row]
+        for slot in range(state.slots.shape[1]):
+            if state.slots[instance, slot, SLOT.PHASE] != IDLE:
+                number = state.slots[instance, slot, SLOT.BATCH]
+                left = state.batches[number - state.counts[COUNT.FIRST_BATCH], BATCH.REQUESTS]
+                row = state.slots[instance, slot, SLOT.HEAD]
+                while left > 0:
+                    oldest = min(oldest, row)
+                    if requests.batch[row] == number:
+                        left -= 1
+                    row = requests.following[row]
+    return oldest
+
+
+def settled(state: State) -> tuple[int, int]:
+    """How many leading request rows and execution rows are final and can be handed out."""
+    used = int(state.counts[COUNT.REQUESTS])
+    executed = int(state.counts[COUNT.BATCHES])
+    first_batch = int(state.counts[COUNT.FIRST_BATCH])
+    batch = state.requests.batch[:used]
+    local = batch - first_batch
+    free_ns = state.batches[:executed, BATCH.FREE_NS]
+    open_rows = batch == -1
+    ended = np.zeros(executed + 1, dtype=bool)
+    ended[:executed] = free_ns != NIL
+    open_rows |= (batch >= 0) & ~ended[np.where(batch >= 0, local, executed)]
+    rows = int(np.argmax(open_rows)) if open_rows.any() else used
+    if len(state.requests.following_deadline):
+        rows = int(oldest_linked(state, rows))
+    running = np.flatnonzero(free_ns == NIL)
+    batches = int(running[0]) if len(running) else executed
+    kept = batch[rows:used]
+    kept = kept[kept >= 0]
+    if len(kept):
+        batches = min(batches, int(kept.min()) - first_batch)
+    return rows, batches
+
+
+def read_out(model: Model, tables: Tables, state: State, rows: int, batches: int) -> RunLog:
+    """The first ``rows`` requests and ``batches`` executions as a log of their own."""
+    executed = int(state.counts[COUNT.BATCHES])
+    first_batch = int(state.counts[COUNT.FIRST_BATCH])
+    r = state.requests
+    fleet_of = state.instances[:, INSTANCE.FLEET].astype(np.int32)
+    table = state.batches[:executed]
+    number = r.batch[:rows].copy()
+    served = number >= 0
+    local = np.where(served, number - first_batch, 0)
+    arrival_ns = r.arrival_ns[:rows].copy()
+    queued_ns = r.queued_ns[:rows].copy()
+    instance = r.instance[:rows].copy()
+    workload = r.workload[:rows].copy()
+    fleet = fleet_of[instance]
+    if executed:
+        start_ns = np.where(served, table[local, BATCH.START_NS], log.NOWHERE)
+        end_ns = np.where(served, table[local, BATCH.END_NS], log.NOWHERE)
+        batch_items = np.where(served, table[local, BATCH.ITEMS], 0).astype(np.int32)
+    else:
+        start_ns = np.full(rows, log.NOWHERE, dtype=np.int64)
+        end_ns = start_ns.copy()
+        batch_items = np.zeros(rows, dtype=np.int32)
+    refused = number == REFUSED
+    expired = number == EXPIRED
+    reply_ns = tables.parts[fleet, PART.REPLY, batch_items]
+    left_ns = np.where(served, end_ns + reply_ns, log.NOWHERE)
+    left_ns[refused] = queued_ns[refused]
+    left_ns[expired] = arrival_ns[expired] + tables.workloads[workload[expired], WORKLOAD.TIMEOUT_NS]
+    queued_ns[refused | (expired & (queued_ns > left_ns))] = log.NOWHERE
+    outcome = np.full(rows, log.IN_FLIGHT, dtype=np.int8)
+    outcome[served] = log.COMPLETED
+    outcome[refused] = log.REJECTED
+    outcome[expired] = log.TIMED_OUT
+    number[~served] = log.NOWHERE
+    requests = RequestLog(
+        workload=workload,
+        fleet=fleet,
+        instance=instance,
+        items=r.items[:rows].copy(),
+        arrival_ns=arrival_ns,
+        queued_ns=queued_ns,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        left_ns=left_ns,
+        batch_items=batch_items,
+        batch=number,
+        outcome=outcome,
+    )
+    done = table[:batches]
+    batch_instance = done[:, BATCH.INSTANCE].astype(np.int32)
+    batch_log = BatchLog(
+        fleet=fleet_of[batch_instance],
+        instance=batch_instance,
+        model_instance=done[:, BATCH.SLOT].astype(np.int32),
+        items=done[:, BATCH.ITEMS].astype(np.int32),
+        requests=done[:, BATCH.REQUESTS].astype(np.int32),
+        taken_ns=done[:, BATCH.TAKEN_NS].copy(),
+        start_ns=done[:, BATCH.START_NS].copy(),
+        end_ns=done[:, BATCH.END_NS].copy(),
+        free_ns=done[:, BATCH.FREE_NS].copy(),
+        work_ns=done[:, BATCH.WORK_NS].copy(),
+    )
+    log.freeze(*vars(requests).values(), *vars(batch_log).values())
+    return RunLog(requests, batch_log)
+
+
+def move_up(state: State, rows: int, batches: int) -> None:
+    """Forget the first ``rows`` requests and ``batches`` executions; what is left moves to the top."""
+    used = int(state.counts[COUNT.REQUESTS])
+    executed = int(state.counts[COUNT.BATCHES])
+    for column in state.requests:
+        if len(column):
+            column[: used - rows] = column[rows:used].copy()
+    state.batches[: executed - batches] = state.batches[batches:executed].copy()
+    state.counts[COUNT.REQUESTS] -= rows
+    state.counts[COUNT.BATCHES] -= batches
+    state.counts[COUNT.FIRST_BATCH] += batches
+    left = used - rows
+    for links in (state.requests.following[:left], state.requests.following_deadline[:left]):
+        links[:] = np.maximum(links - rows, NIL)
+    for column in LINKS:
+        state.instances[:, column] = np.maximum(state.instances[:, column] - rows, NIL)
+    state.slots[:, :, SLOT.HEAD] = np.maximum(state.slots[:, :, SLOT.HEAD] - rows, NIL)
+
+
+def drop_passed_deadlines(state: State, rows: int) -> None:
+    """Requests before ``rows`` are final: none of them can time out any more. Call before :func:`move_up`."""
+    following = state.requests.following_deadline
+    if not len(following):
+        return
+    for source in state.sources:
+        row = int(source[SOURCE.DEADLINE])
+        while row != NIL and row < rows:
+            row = int(following[row])
+        source[SOURCE.DEADLINE] = row - rows if row != NIL else NIL
+        source[SOURCE.DEADLINE_TAIL] -= rows

@@ -1,0 +1,64 @@
+"""How the engine's functions are compiled, and where the result is kept between processes.
+
+``kernel`` and ``inlined`` compile without reference counting (``_nrt=False``): the tables outlive every call, and
+counting them at each call boundary costs 3 microseconds a request, forty times the simulation itself. Such functions
+may not allocate.
+
+For the disk cache numba looks only at the date of the file that holds the compiled function, not at what that function calls. An
+upgrade that changes a policy, or an installer that sets all dates alike, would run the old decisions. So the cache
+lives in a folder named after the content of every file that is compiled in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+import numba
+
+_HERE: Final = Path(__file__).parent
+_COMPILED_IN: Final = (
+    "compiled.py",
+    "state.py",
+    "minima.py",
+    "clients.py",
+    "clock.py",
+    "kernels.py",
+    *sorted(f"policies/{path.name}" for path in (_HERE / "policies").glob("*.py")),
+)
+
+
+def folder() -> Path:
+    """The cache folder of this version of the code: under NUMBA_CACHE_DIR if set, else the user's cache folder."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for name in _COMPILED_IN:
+        digest.update((_HERE / name).read_bytes())
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "headroom"
+    return base / f"engine-{digest.hexdigest()[:16]}"
+
+
+def use() -> None:
+    """Make numba keep the compiled loop in :func:`folder`; call before the first function is decorated."""
+    place = folder()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # a read-only home: numba falls back to its own choice
+    numba.config.CACHE_DIR = str(place)
+
+
+def holds(function: str) -> bool:
+    """Whether the folder holds a compiled form of ``function``."""
+    return any(folder().rglob(f"*.{function}-*.nbi"))
+
+
+use()
+kernel = numba.njit(_nrt=False)
+"""Compiles a function of the engine."""
+inlined = numba.njit(_nrt=False, forceinline=True)
+"""The same for functions on the path of every request: no call remains."""
+entry = numba.njit(_nrt=False, cache=True, nogil=True, error_model="numpy")
+"""The same for the one function that Python calls; it is kept on disk."""

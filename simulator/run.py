@@ -1,0 +1,199 @@
+"""Run a model: from draws to logs, in one piece or in stretches that fit into memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from simulator import columns, compiled
+from simulator.clock import NEVER
+from simulator.draws import WorkloadDraws, side_by_side
+from simulator.log import Int32s, Int64s, RunLog
+from simulator.model import Model
+from simulator.state import COUNT, SOURCE, Draws, Float64s, State
+
+Engine = Literal["compiled", "reference"]
+
+STRETCH: Final = 1 << 18
+"""Requests in one stretch of a streamed run, about: small enough to stay near the processor."""
+
+STREAM_FROM: Final = 4_000_000
+"""Runs expected to have more requests than this are streamed unless the caller wants one piece."""
+
+Columns = tuple[Int64s, Int32s, Int64s, Float64s]
+
+
+@dataclass
+class Timing:
+    """Wall seconds that a run spent where; filled while its logs are taken."""
+
+    compile: float = 0.0
+    draw: float = 0.0
+    run: float = 0.0
+    stretches: int = field(default=0)
+
+
+def run(model: Model, engine: Engine = "compiled", timing: Timing | None = None) -> RunLog:
+    """The whole log of one run, in one piece.
+
+    Raises
+    ------
+    ValueError
+        ``engine`` is neither "compiled" nor "reference".
+    """
+    (only,) = run_logs(model, engine, stretch=None, timing=timing)
+    return only
+
+
+def run_logs(
+    model: Model,
+    engine: Engine = "compiled",
+    *,
+    stretch: int | None | Literal["auto"] = "auto",
+    timing: Timing | None = None,
+) -> Iterator[RunLog]:
+    """The log of one run in stretches of about ``stretch`` requests; None for one piece.
+
+    The rows are the same whatever the stretch. Memory is bounded by a stretch plus the requests that are in the
+    system: bounded as long as the fleets keep up. The reference engine always returns one piece.
+    """
+    timing = timing if timing is not None else Timing()
+    if engine == "reference":
+        from simulator.reference import run_reference
+
+        start = time.perf_counter()
+        log = run_reference(model)
+        timing.run += time.perf_counter() - start
+        yield log
+        return
+    if engine != "compiled":
+        raise ValueError(f'engine must be "compiled" or "reference", got {engine!r}')
+    if stretch == "auto":
+        stretch = STRETCH if model.expected_requests > STREAM_FROM else None
+    yield from _CompiledRun(model, timing).logs(stretch)
+
+
+class _CompiledRun:
+    """One run of the compiled engine: keeps the draws, the state and the stretch it is in."""
+
+    def __init__(self, model: Model, timing: Timing) -> None:
+        self._model = model
+        self._timing = timing
+        self._tables = model.tables()
+        self._sources = [WorkloadDraws(model, w) for w in range(len(model.workloads))]
+        self._columns: list[Columns] = [source.more(0) for source in self._sources]
+        self._state = columns.empty_state(model, self._tables)
+        self._noisy = any(fleet.noise is not None for fleet in model.fleets)
+        self._started = False
+
+    def logs(self, stretch: int | None) -> Iterator[RunLog]:
+        """Every stretch's log, the last one with what is left."""
+        ends = [NEVER] if stretch is None else self._ends(stretch)
+        for until_ns in ends:
+            self._draw(until_ns)
+            while (status := self._advance(until_ns)) != compiled.DONE:
+                if status == compiled.DRY:
+                    self._draw_more()
+                elif stretch is None:
+                    self._state = columns.with_room(self._model, self._state, self._used())
+                else:
+                    yield self._hand_out()
+                    self._state = columns.with_room(self._model, self._state, stretch)
+            if until_ns == NEVER:
+                used, executed = self._used(), int(self._state.counts[COUNT.BATCHES])
+                yield columns.read_out(self._model, self._tables, self._state, used, executed)
+            else:
+                yield self._hand_out()
+
+    def _ends(self, stretch: int) -> list[int]:
+        """Where the stretches end: equal spans of time with about ``stretch`` requests each, then never."""
+        n = max(int(self._model.expected_requests / stretch), 1)
+        return [self._model.horizon_ns * k // n for k in range(1, n)] + [NEVER]
+
+    def _used(self) -> int:
+        return int(self._state.counts[COUNT.REQUESTS])
+
+    def _hand_out(self) -> RunLog:
+        rows, batches = columns.settled(self._state)
+        log = columns.read_out(self._model, self._tables, self._state, rows, batches)
+        columns.drop_passed_deadlines(self._state, rows)
+        columns.move_up(self._state, rows, batches)
+        self._timing.stretches += 1
+        return log
+
+    def _draw(self, until_ns: int) -> None:
+        """Draw what the open workloads need before ``until_ns``; closed loops get a first supply."""
+        start = time.perf_counter()
+        open_requests = 0
+        for w, source in enumerate(self._sources):
+            left = self._left(w)
+            if source.closed:
+                clients = self._model.workloads[w].clients
+                self._columns[w] = left if len(left[0]) else source.more(max(4 * clients, 1024))
+            else:
+                self._columns[w] = source.until(until_ns)
+                open_requests += len(self._columns[w][0])
+        self._timing.draw += time.perf_counter() - start
+        closed = sum(len(self._columns[w][0]) for w, source in enumerate(self._sources) if source.closed)
+        self._state = columns.with_room(self._model, self._state, open_requests + closed)
+        self._set_out()
+
+    def _draw_more(self) -> None:
+        """A closed loop has used its draws: double them."""
+        start = time.perf_counter()
+        for w, source in enumerate(self._sources):
+            left = self._left(w)
+            if source.closed and not len(left[0]):
+                self._columns[w] = source.more(max(2 * len(self._columns[w][0]), 1024))
+            else:
+                self._columns[w] = left
+        self._timing.draw += time.perf_counter() - start
+        self._set_out()
+
+    def _left(self, workload: int) -> Columns:
+        """The draws of a workload that no request has used yet."""
+        position = int(self._state.sources[workload, SOURCE.POSITION])
+        times, items, coins, noise = self._columns[workload]
+        return times[position:], items[position:], coins[position:], noise[position:]
+
+    def _set_out(self) -> None:
+        """Lay the columns side by side and point every source at its next draw."""
+        self._draws: Draws = side_by_side(self._columns, self._noisy)
+        sources = self._state.sources
+        sources[:, SOURCE.POSITION] = 0
+        for w, source in enumerate(self._sources):
+            times = self._columns[w][0]
+            if not source.closed:
+                sources[w, SOURCE.NEXT_NS] = times[0] if len(times) else NEVER
+        if not self._started:
+            self._started = True
+            columns.start_clients(self._model, self._tables, self._draws, self._state)
+
+    def _advance(self, until_ns: int) -> int:
+        start = time.perf_counter()
+        fresh = not compiled.advance.signatures
+        status = int(compiled.advance(self._tables, self._draws, self._state, until_ns))
+        spent = time.perf_counter() - start
+        if fresh:
+            # The first call also compiles, or loads from the cache: that is told apart by running nothing first.
+            self._timing.compile += spent
+        else:
+            self._timing.run += spent
+        return status
+
+
+def warm_up(model: Model, timing: Timing | None = None) -> None:
+    """Compile the engine, or load it from the cache, without running anything."""
+    start = time.perf_counter()
+    job = _CompiledRun(model, Timing())
+    job._set_out()
+    compiled.advance(job._tables, job._draws, job._state, -1)
+    if timing is not None:
+        timing.compile += time.perf_counter() - start
+
+
+__all__ = ["STREAM_FROM", "STRETCH", "Engine", "State", "Timing", "run", "run_logs", "warm_up"]
