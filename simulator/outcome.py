@@ -43,7 +43,8 @@ class SloReport:
     """Objectives in ms."""
     values: Mapping[str, float | None]
     """The value each target is compared with, in ms: over every request that arrived in the window, with those
-    rejected, timed out or still in flight counted as infinitely late. None stands for infinity."""
+    rejected, timed out or still in flight counted as infinitely late. None stands for infinity; so it does when the
+    queue grows for as long as the run lasts, where a measured value would say only how long that was."""
     met: bool | None
     """Whether every target is met; None when no request arrived in the window."""
     attainment: float | None
@@ -74,7 +75,8 @@ class WorkloadReport:
     service_ms: Latencies | None
     """Execution of its batch."""
     ci95: Mapping[str, tuple[float, float]] | None
-    """95 % intervals of the latency, by ``mean_ms``, ``p99_ms`` ...; None with a single replication."""
+    """95 % intervals of the latency, by ``mean_ms``, ``p99_ms`` ...; None with a single replication, empty when one of
+    them completed nothing."""
     slo: SloReport | None
     """None when the workload states no objective."""
     outcomes: Mapping[str, int]
