@@ -32,4 +32,5 @@ def njit(
     forceinline: bool = ...,
     inline: Literal["never", "always"] = ...,
     error_model: Literal["python", "numpy"] = ...,
+    _nrt: bool = ...,
 ) -> _Jit: ...
