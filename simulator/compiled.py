@@ -624,10 +624,13 @@ def advance(tables: Tables, draws: Draws, state: State, until_ns: int) -> int:
     events = state.events
     most_batches = state.batches.shape[0] - state.slots.shape[1]
     deadlines = len(requests.following_deadline) > 0
-    workload = next_source(state.sources)
-    arrival_ns = state.sources[workload, SOURCE.NEXT_NS]
+    workload = 0
+    arrival_ns = NIL
     deadline_ns, impatient = next_deadline(tables, state)
     while True:
+        if arrival_ns == NIL:
+            workload = next_source(state.sources)
+            arrival_ns = state.sources[workload, SOURCE.NEXT_NS]
         instance = minima.smallest(events, 0, half, n)
         now_ns = events[half + instance]
         if state.counts[COUNT.BATCHES] >= most_batches:
@@ -685,13 +688,11 @@ def advance(tables: Tables, draws: Draws, state: State, until_ns: int) -> int:
                 return DRY
             row = arrive(tables, draws, state, workload, now_ns)
             instance = requests.instance[row]
-            workload = next_source(state.sources)
-            arrival_ns = state.sources[workload, SOURCE.NEXT_NS]
+            arrival_ns = NIL
             if deadlines:
                 deadline_ns, impatient = next_deadline(tables, state)
             if requests.queued_ns[row] > now_ns:
                 approach(state, instance, row)
-                minima.put(events, 0, half, n, instance, next_event_ns(tables, state, instance))
             elif enqueue(tables, state, instance, row, now_ns) and matters(tables, state, instance):
                 why = QUEUED
             else:
@@ -700,9 +701,6 @@ def advance(tables: Tables, draws: Draws, state: State, until_ns: int) -> int:
             wake(tables, state, instance, now_ns, why)
         if instance != NIL:
             minima.put(events, 0, half, n, instance, next_event_ns(tables, state, instance))
-        if arrival_ns == NIL:
-            workload = next_source(state.sources)
-            arrival_ns = state.sources[workload, SOURCE.NEXT_NS]
 
 
 def is_warm() -> bool:
