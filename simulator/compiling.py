@@ -1,0 +1,183 @@
+"""From a scenario to a model: names become numbers, durations nanoseconds, curves tables, files their contents."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from calibration.problems import InputError, Problem
+from simulator.arrivals import ArrivalStream, ThinkTimes, mean_rate_rps, open_stream, read_series, read_trace_ns
+from simulator.clock import NEVER, NS_PER_MS, s_from_ns
+from simulator.log import Int64s
+from simulator.model import UNBOUNDED, FleetModel, Model, WorkloadModel, item_work_ns
+from simulator.noise import noise_of
+from simulator.policies import batching, routing, service
+
+if TYPE_CHECKING:
+    from simulator.rate_series import RateSeries
+    from simulator.scenario import Scenario, Workload
+
+RULES: Final = {
+    "triton": batching.TRITON,
+    "torchserve": batching.COLLECT,
+    "mosec": batching.COLLECT,
+    "litserve": batching.WINDOW,
+    "ray_serve": batching.CARRY,
+    "textbook": batching.TEXTBOOK,
+}
+"""Code of the rule that each server follows."""
+
+ROUTERS: Final = {
+    "round_robin": routing.SCHEDULE,
+    "weighted": routing.SCHEDULE,
+    "random": routing.RANDOM,
+    "least_outstanding": routing.LEAST,
+    "power_of_two": routing.TWO,
+    "least_expected_work": routing.WORK,
+}
+"""Code of each router."""
+
+PARTS: Final = ("frontend", "enqueue", "dispatch", "release", "reply")
+"""The parts of a request's life beside its execution."""
+
+
+def compile_model(scenario: Scenario, *, replication: int = 0) -> Model:
+    """What the engines run for this scenario, in the given replication.
+
+    Raises
+    ------
+    InputError
+        With every problem of the trace and rate files that the workloads name.
+    """
+    traffic, problems = _traffic(scenario)
+    if problems:
+        raise InputError(problems)
+    horizon_ns = scenario.horizon_ns or max(_end_ns(content) for content in traffic.values())
+    workloads = []
+    expected = 0.0
+    for name, workload in scenario.workloads.items():
+        try:
+            workloads.append(_workload_model(scenario, name, traffic.get(name), horizon_ns))
+        except InputError as error:
+            problems += error.problems
+            continue
+        expected += _expected(scenario, workload, traffic.get(name), horizon_ns)
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    return Model(
+        fleets=tuple(fleet_model(scenario, name) for name in scenario.fleets),
+        workloads=tuple(workloads),
+        horizon_ns=horizon_ns,
+        seed=scenario.seed,
+        replication=replication,
+        expected_requests=expected,
+        notes=tuple(note for content in traffic.values() for note in getattr(content, "notes", ())),
+    )
+
+
+def _traffic(scenario: Scenario) -> tuple[dict[str, Int64s | RateSeries], list[Problem]]:
+    """Contents of the files that workloads replay, by workload, and everything that is wrong with them."""
+    found: dict[str, Int64s | RateSeries] = {}
+    problems: list[Problem] = []
+    for name, workload in scenario.workloads.items():
+        try:
+            if workload.arrivals.process == "trace":
+                found[name] = read_trace_ns(workload.arrivals)
+            elif workload.arrivals.process == "rate_series":
+                found[name] = read_series(workload.arrivals)
+        except InputError as error:
+            problems += error.problems
+    return found, list(dict.fromkeys(problems))
+
+
+def _end_ns(content: Int64s | RateSeries) -> int:
+    """Just after the last arrival of a trace, or the end of a rate series."""
+    if isinstance(content, np.ndarray):
+        return int(content[-1]) + 1 if len(content) else 1
+    return content.length_ns
+
+
+def fleet_model(scenario: Scenario, name: str) -> FleetModel:
+    """One fleet of a scenario in the engines' terms."""
+    fleet = scenario.fleets[name]
+    profile = scenario.profiles[fleet.profile]
+    # Requests may be smaller than a batch can be, and with policy none they may be larger.
+    largest = max(scenario.batch_range(name)[1], fleet.batching.max_batch_size)
+    batches = np.arange(1, largest + 1)
+    parts: dict[str, Any] = {
+        f"{part}_ns": _by_items(profile.overhead_ms(f"{part}_ms", batches)) for part in PARTS
+    }
+    mean_ms = profile.mean_latency_ms(batches, allow_extrapolation=True)
+    slowdown = scenario.slowdown(name)
+    return FleetModel(
+        service_ns=np.maximum(_by_items(mean_ms), 1),
+        instances=fleet.instances,
+        model_instances=fleet.model_instances,
+        slow_ppm=tuple(round(factor * service.PPM) for factor in slowdown),
+        rule=_rule(fleet.batching.policy, fleet.batching.rule),
+        max_batch=fleet.batching.max_batch_size,
+        delay_ns=fleet.batching.max_queue_delay_ns,
+        preferred=fleet.batching.preferred_batch_sizes,
+        max_queue=UNBOUNDED if fleet.max_queue is None else fleet.max_queue,
+        router=ROUTERS[fleet.router],
+        weights=fleet.router_weights or (),
+        noise=noise_of(profile, largest),
+        **parts,
+    )
+
+
+def _rule(policy: str, rule: str) -> int:
+    if policy == "none":
+        return batching.NONE
+    return batching.STATIC if policy == "static" else RULES[rule]
+
+
+def _by_items(milliseconds: np.ndarray[Any, np.dtype[np.float64]]) -> Int64s:
+    """Nanoseconds by items; place 0 is not used."""
+    return np.concatenate(([0], np.rint(milliseconds * NS_PER_MS))).astype(np.int64)
+
+
+def _workload_model(
+    scenario: Scenario, name: str, content: Int64s | RateSeries | None, horizon_ns: int
+) -> WorkloadModel:
+    workload = scenario.workloads[name]
+    arrivals = workload.arrivals
+    items = workload.items_per_request
+    mix = {items: 1.0} if isinstance(items, int) else dict(items)
+    common: dict[str, Any] = {
+        "fleet": list(scenario.fleets).index(workload.fleet),
+        "items": tuple(mix),
+        "item_weights": tuple(mix.values()),
+        "timeout_ns": NEVER if workload.timeout_ns is None else workload.timeout_ns,
+    }
+    if arrivals.process == "closed_loop":
+        return WorkloadModel(clients=arrivals.concurrency, think=partial(ThinkTimes, arrivals), **common)
+
+    def problem_at(key: str, rule: str, value: str | None, remedy: str) -> Problem:
+        return scenario.problem(f"workloads.{name}.arrivals.{key}", rule, value, remedy)
+
+    def stream(seeds: np.random.SeedSequence) -> ArrivalStream:
+        given = {"trace": content} if isinstance(content, np.ndarray) else {"series": content}
+        return open_stream(arrivals, seeds, horizon_ns, problem_at=problem_at, **given)  # type: ignore[arg-type]
+
+    stream(np.random.SeedSequence(0))  # a series that ends too early is told before anything runs
+    return WorkloadModel(arrivals=stream, **common)
+
+
+def _expected(
+    scenario: Scenario, workload: Workload, content: Int64s | RateSeries | None, horizon_ns: int
+) -> float:
+    """About how many requests a workload will send."""
+    if isinstance(content, np.ndarray):
+        return float(np.searchsorted(content, horizon_ns))
+    if workload.arrivals.process != "closed_loop":
+        series = content if content is not None else None
+        return mean_rate_rps(workload.arrivals, horizon_ns, series=series) * s_from_ns(horizon_ns)
+    # A closed loop is never faster than its fleet at full batches, nor than its clients.
+    fleet = fleet_model(scenario, workload.fleet)
+    per_instance_rps = 1e9 / item_work_ns(fleet)
+    cycle_ns = int(fleet.service_ns[1]) + workload.arrivals.think_time_ns
+    clients_rps = workload.arrivals.concurrency * 1e9 / cycle_ns
+    return min(per_instance_rps * fleet.instances, clients_rps) * s_from_ns(horizon_ns)
