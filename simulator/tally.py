@@ -180,7 +180,8 @@ class WorkloadTally:
             (len(columns.outcome), 0, 0, 0) if all_completed else np.bincount(columns.outcome, minlength=len(OUTCOMES))
         )
         self._count_answered(columns, all_completed)
-        arrived = columns.rows(slice(int(np.searchsorted(columns.arrival_ns, self._window.warmup_ns)), None))
+        ends = np.searchsorted(columns.arrival_ns, (self._window.warmup_ns, self._window.horizon_ns))
+        arrived = columns.rows(slice(int(ends[0]), int(ends[1])))
         if len(arrived.arrival_ns) == 0:
             return
         self.offered += len(arrived.arrival_ns)
