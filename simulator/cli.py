@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -20,7 +20,6 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from typer import Context
 
 DONE: Final = 0
 BUG: Final = 1
@@ -37,7 +36,7 @@ DEBUG: Final = "HEADROOM_DEBUG"
 class RunByDefault(TyperGroup):
     """``simulate peak.yaml`` means ``simulate run peak.yaml``."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put ``run`` in front of what is no command and no option of the group itself."""
         own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
         if args and args[0] not in own and not self._is_a_command(args[0]):
@@ -120,8 +119,10 @@ def run(
     from simulator.scenario import load_scenario
 
     messages = Messages(quiet=quiet)
-    overrides = _settings(settings or [], seed)
-    loaded = load_scenario(scenario, overrides)
+    changes = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
+    loaded = load_scenario(scenario, changes)
+    for warning in loaded.warnings:
+        messages.say(f"warning: {warning}")
     if check and all(workload.slo is None for workload in loaded.workloads.values()):
         _refuse("--check", "needs an SLO to check, and no workload of the scenario states one", None, "Add slo: {...}.")
     # Imported after the scenario was found sound: bad input is told before the engine is loaded.
@@ -276,12 +277,6 @@ def _version() -> str:
     from importlib.metadata import version as version_of
 
     return f"headroom-sim {version_of('headroom-sim')}"
-
-
-def _settings(settings: list[str], seed: int | None) -> dict[str, str]:
-    """Value by dotted path of every ``--set`` and of ``--seed``; the last one of a path wins."""
-    pairs = [_pair(text, "--set", "path.to.key=value") for text in settings]
-    return dict([*pairs, *([("seed", str(seed))] if seed is not None else [])])
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:

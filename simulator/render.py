@@ -131,20 +131,26 @@ def _bullets(lines: Iterable[str], mark: str, style: str) -> Table:
 
 def _headline(report: Report) -> Text:
     """Scenario and overall verdict."""
-    verdict, style = {
-        True: ("every SLO is met", "bold green"),
-        False: ("an SLO is MISSED", "bold red"),
-        None: ("no SLO to judge", "bold yellow"),
-    }[report.slo_met]
-    if report.slo_met is not None and _number_of_targets(report) == 1:
-        verdict = "the SLO is met" if report.slo_met else "the SLO is MISSED"
-    elif report.slo_met is None and _number_of_targets(report) > 0:
-        verdict = "an SLO cannot be judged"
+    judged = [
+        (slo.met is not None, slo.met is not None and _is_met(slo.values[key], target))
+        for slo in (workload.slo for workload in report.workloads)
+        if slo is not None
+        for key, target in slo.targets.items()
+    ]
+    missed = sum(known and not met for known, met in judged)
+    unknown = sum(not known for known, _ in judged)
+    if not judged:
+        verdict, style = "no SLO to judge", "bold yellow"
+    elif missed:
+        verdict, style = (
+            "the SLO is MISSED" if len(judged) == 1 else f"{missed} of {len(judged)} SLOs MISSED",
+            "bold red",
+        )
+    elif unknown:
+        verdict, style = f"{unknown} of {len(judged)} SLOs cannot be judged", "bold yellow"
+    else:
+        verdict, style = "the SLO is met" if len(judged) == 1 else f"all {len(judged)} SLOs are met", "bold green"
     return Text.assemble((report.scenario, "bold"), ": ", (verdict, style), overflow="fold")
-
-
-def _number_of_targets(report: Report) -> int:
-    return sum(len(workload.slo.targets) for workload in report.workloads if workload.slo is not None)
 
 
 def _verdicts(report: Report, unicode: bool) -> Table | None:
@@ -318,10 +324,12 @@ def _cost(report: Report) -> RenderableType:
         table.add_row(
             Text(f"{usd(cost.usd_per_hour)} an hour, {usd(cost.usd_per_month)} a month (730 h), {per_thousand}", "bold")
         )
+    by_note: dict[str, list[str]] = {}
     for fleet in report.fleets:
-        bill = "" if fleet.cost_usd_per_hour is None else f"{usd(fleet.cost_usd_per_hour)} an hour; "
-        if bill or fleet.price_note:
-            table.add_row(f"{fleet.name}: {bill}{fleet.price_note}")
+        bill = "" if fleet.cost_usd_per_hour is None else f" {usd(fleet.cost_usd_per_hour)} an hour"
+        by_note.setdefault(fleet.price_note, []).append(fleet.name + bill)
+    for note, bills in by_note.items():
+        table.add_row(f"{', '.join(bills)}: {note}")
     return _indented(table)
 
 

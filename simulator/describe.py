@@ -1,0 +1,246 @@
+"""What a report needs of a scenario beside the logs: names, objectives, capacities, money and assumptions.
+
+The door's types end here and the measuring side's begin: nothing in :mod:`simulator.metrics` knows of YAML.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from calibration.problems import InputError, Problem
+from simulator.billing import always_on, bill_fleet
+from simulator.clock import NS_PER_S, ms_from_ns, s_from_ns
+from simulator.description import Description, FleetCost, FleetDescription, WorkloadDescription
+from simulator.distribution import RELATIVE_ERROR
+from simulator.model import FleetModel, Model, effective_rule
+from simulator.policies import batching
+from simulator.prices import PriceCatalogue, PriceError, find_price, load_catalogue, shipped_catalogue
+
+if TYPE_CHECKING:
+    from simulator.scenario import Fleet, Scenario, Workload
+
+VARYING = ("trace", "rate_series", "mmpp")
+"""Arrival processes whose rate changes by design."""
+
+
+class FleetPrice(NamedTuple):
+    """What an hour of one instance of a fleet costs, and who says so."""
+
+    usd_per_hour: float
+    note: str
+
+
+def fleet_prices(scenario: Scenario) -> dict[str, FleetPrice]:
+    """What does one instance of each fleet cost an hour?
+
+    Raises
+    ------
+    InputError
+        With every price that is missing or ambiguous, at its place in the scenario; or the user's price list
+        cannot be used.
+    """
+    own = () if scenario.prices is None else (load_catalogue(scenario.prices),)
+    prices: dict[str, FleetPrice] = {}
+    problems: list[Problem] = []
+    for name, fleet in scenario.fleets.items():
+        try:
+            prices[name] = _price(fleet, (*own, shipped_catalogue()))
+        except PriceError as error:
+            problems.append(scenario.problem(f"fleets.{name}.{error.key}", error.rule, error.value, error.remedy))
+    if problems:
+        raise InputError(problems)
+    return prices
+
+
+def describe(
+    scenario: Scenario,
+    model: Model,
+    prices: Mapping[str, FleetPrice],
+    *,
+    engine: str,
+    replications: int,
+    exact: bool,
+) -> Description:
+    """Everything of a report on this scenario that is not in the logs; timings are added when they are known."""
+    fleets = list(scenario.fleets)
+    return Description(
+        scenario=scenario.name,
+        seed=scenario.seed,
+        engine=engine,
+        workloads=tuple(
+            _workload(name, workload, fleets.index(workload.fleet)) for name, workload in scenario.workloads.items()
+        ),
+        fleets=tuple(
+            _fleet(name, fleet, model, index, prices[name])
+            for index, (name, fleet) in enumerate(scenario.fleets.items())
+        ),
+        assumptions=_assumptions(scenario, model, engine, replications, exact),
+    )
+
+
+def capacity_items_per_s(fleet: FleetModel, requests: Sequence[tuple[Sequence[int], Sequence[float]]]) -> float:
+    """How many items a second can one instance of this fleet execute at most?
+
+    Parameters
+    ----------
+    fleet
+        Its curves and its batching.
+    requests
+        For each workload that it serves, the item counts of its requests and their weights.
+
+    Notes
+    -----
+    With S model instances, the largest over the batch sizes b that the policy lets happen of
+    ``S b / (dispatch(b) + service(b) slowdown[S] + release(b))``; and no more than its serial front end lets in,
+    ``E[items] / E[frontend]``. Every batch size is made of whole requests: with requests of 16 items and
+    ``max_batch_size`` 100 the largest batch is 96.
+    """
+    slots = fleet.model_instances
+    slow = fleet.slowdowns[slots - 1] / fleet.slowdowns[0]
+    cycle_ns = fleet.part("dispatch_ns") + fleet.service_ns * slow + fleet.part("release_ns")
+    best = 0.0
+    for sizes, weights in requests:
+        shares = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+        items = np.asarray(sizes, dtype=np.int64)
+        if effective_rule(fleet) == batching.NONE:
+            rate = slots * float(shares @ items) / float(shares @ cycle_ns[items])
+        else:
+            reachable = _batch_sizes(items, fleet)
+            rate = float((slots * reachable / cycle_ns[reachable]).max())
+        frontend_ns = float(shares @ fleet.part("frontend_ns")[items])
+        best = max(best, min(rate, float(shares @ items) / frontend_ns) if frontend_ns else rate)
+    return best * NS_PER_S
+
+
+def _batch_sizes(items: np.ndarray[Any, np.dtype[np.int64]], fleet: FleetModel) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Batch sizes that requests of these item counts can add up to, as far as the policy lets them."""
+    largest = fleet.largest
+    reachable = np.zeros(largest + 1, dtype=bool)
+    reachable[0] = True
+    for size in range(1, largest + 1):
+        fitting = items[items <= size]
+        reachable[size] = bool(reachable[size - fitting].any())
+    sizes = np.flatnonzero(reachable[1:]) + 1
+    inside = sizes[(sizes <= fleet.max_batch) & (sizes >= items.min())]
+    if fleet.rule == batching.STATIC and len(inside):
+        inside = inside[-1:]
+    # A request larger than max_batch_size travels alone.
+    return inside if len(inside) else items[items <= largest]
+
+
+def _price(fleet: Fleet, catalogues: Sequence[PriceCatalogue]) -> FleetPrice:
+    if fleet.usd_per_hour is not None:
+        return FleetPrice(fleet.usd_per_hour, f"{fleet.usd_per_hour:g} USD/h an instance, the scenario's own price")
+    assert fleet.instance_type is not None, "the door lets no fleet without a price in"
+    price = find_price(catalogues, fleet.instance_type, fleet.provider, fleet.region, fleet.purchase)
+    age = price.age_note(dt.datetime.now(dt.UTC).date())
+    words = (f"{fleet.instance_type} at {price.describe()}", price.note, age)
+    return FleetPrice(price.usd_per_hour, "; ".join(part for part in words if part))
+
+
+def _cost(fleet: Fleet, price: FleetPrice, horizon_ns: int) -> FleetCost:
+    bill = bill_fleet(always_on(fleet.instances, horizon_ns), horizon_ns, price.usd_per_hour, fleet.purchase)
+    return FleetCost(bill.usd, bill.usd_per_hour, "; ".join(part for part in (price.note, bill.note) if part))
+
+
+def _workload(name: str, workload: Workload, fleet: int) -> WorkloadDescription:
+    slo_ms = {} if workload.slo is None else {key: ms_from_ns(ns) for key, ns in workload.slo.targets_ns.items()}
+    process = workload.arrivals.process
+    return WorkloadDescription(name, fleet, slo_ms, process == "closed_loop", process in VARYING)
+
+
+def _fleet(name: str, fleet: Fleet, model: Model, index: int, price: FleetPrice) -> FleetDescription:
+    compiled = model.fleets[index]
+    requests = [(workload.items, workload.item_weights) for workload in model.workloads if workload.fleet == index]
+    return FleetDescription(
+        name=name,
+        instances=float(fleet.instances),
+        capacity_items_per_s=capacity_items_per_s(compiled, requests),
+        instance_type=fleet.instance_type,
+        model_instances=compiled.model_instances,
+        slowdown=compiled.slowdowns[compiled.model_instances - 1] / compiled.slowdowns[0],
+        max_batch_size=compiled.max_batch,
+        batching=fleet.batching.policy,
+        max_queue_delay_ms=ms_from_ns(compiled.delay_ns),
+        cost=_cost(fleet, price, model.horizon_ns),
+    )
+
+
+def _assumptions(scenario: Scenario, model: Model, engine: str, replications: int, exact: bool) -> dict[str, str]:
+    """What the numbers rest on, in the order to show it."""
+    lines: dict[str, str] = {}
+    for name, profile in scenario.profiles.items():
+        low, high = profile.range
+        scatter = "no scatter" if profile.noise_kind == "none" else f"{profile.noise_kind} scatter"
+        lines[f"profile {name}"] = f"{profile.citation}; batch {low} to {high}, {scatter}"
+    for name, fleet in scenario.fleets.items():
+        lines[f"fleet {name}"] = _policy_words(fleet)
+    for name, workload in scenario.workloads.items():
+        lines[f"traffic {name}"] = _traffic_words(workload)
+    if model.notes:
+        lines["files read"] = "; ".join(dict.fromkeys(model.notes))
+    horizon, warmup = span_words(model.horizon_ns), span_words(scenario.warmup_ns)
+    lines["horizon"] = f"{horizon}, no warm-up" if scenario.warmup_ns == 0 else f"{horizon}, of which {warmup} warm-up"
+    lines["seed"] = f"{scenario.seed}, {replications} replication{'s' * (replications > 1)}"
+    lines["engine"] = f"{engine}; percentiles " + ("exact" if exact else f"within {100 * RELATIVE_ERROR:.2g}%")
+    return lines
+
+
+def _policy_words(fleet: Fleet) -> str:
+    """Batching, sharing and routing of a fleet in one line."""
+    policy = fleet.batching
+    if policy.policy == "none":
+        words = "one request at a time"
+    elif policy.policy == "static":
+        words = f"static batches of {policy.max_batch_size}"
+    else:
+        delay = span_words(policy.max_queue_delay_ns) if policy.max_queue_delay_ns else "no delay"
+        words = f"dynamic batches up to {policy.max_batch_size}, {delay}, {policy.rule} rule"
+    if fleet.model_instances > 1:
+        words += f"; {fleet.model_instances} model instances share the accelerator"
+    if fleet.max_queue is not None:
+        words += f"; at most {fleet.max_queue:,} queued"
+    return words + (f"; router {fleet.router}" if fleet.instances > 1 else "")
+
+
+def _traffic_words(workload: Workload) -> str:
+    """Arrival process of a workload in one line, as the user wrote it."""
+    arrivals = workload.arrivals
+    parts = [arrivals.process.replace("_", " ")]
+    for key in type(arrivals).model_fields:
+        value = getattr(arrivals, key)
+        if key == "process" or value is None or value == type(arrivals).model_fields[key].default:
+            continue
+        name = key.removesuffix("_ns").replace("_", " ")
+        if key == "file":
+            parts.append(value.name)
+        elif key.endswith("_ns"):
+            times = value if isinstance(value, tuple) else (value,)
+            parts.append(f"{name} {', '.join(map(span_words, times))}")
+        elif isinstance(value, tuple):
+            shown = ", ".join(f"{one:g}" for one in value[:4])
+            parts.append(f"{name} {shown}" + (f" ... ({len(value)} values)" if len(value) > 4 else ""))
+        else:
+            parts.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
+    if workload.timeout_ns is not None:
+        parts.append(f"timeout {span_words(workload.timeout_ns)}")
+    return "; ".join(parts)
+
+
+def span_words(ns: int) -> str:
+    """A length of time as one would write it in a scenario.
+
+    >>> [span_words(ns) for ns in (0, 5_000_000, 90 * NS_PER_S, 86_400 * NS_PER_S)]
+    ['0 s', '5 ms', '90 s', '24 h']
+    >>> span_words(1_200 * NS_PER_S), span_words(1_201 * NS_PER_S)
+    ('20 min', '1201 s')
+    """
+    seconds = s_from_ns(ns)
+    for unit, size in (("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size and seconds % (size / 2) == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s" if seconds >= 1 or ns == 0 else f"{1e3 * seconds:g} ms"
