@@ -90,7 +90,7 @@ def _json_object(
 ) -> dict[str, object] | None:
     """The object on a line, or None with the problem noted."""
     try:
-        row = decoder.decode(line)
+        row = decoder.decode(line.rstrip())
     except json.JSONDecodeError as error:
         rule = f"must be a JSON object ({error.msg[:1].lower()}{error.msg[1:]})"
         problems.add(line_number, "", rule, None, _MEND, column=error.colno)
@@ -120,5 +120,6 @@ def _token_count(count: object, key: str, line_number: int, problems: FileProble
     """A whole number of tokens; 0 with the problem noted where it is none."""
     if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < MOST_TOKENS:
         return count
-    problems.add(line_number, key, "must be a whole number of tokens", json.dumps(count)[:_SHOWN], _MEND)
+    shown = str(count) if isinstance(count, _Fraction) else json.dumps(count)
+    problems.add(line_number, key, "must be a whole number of tokens", shown[:_SHOWN], _MEND)
     return 0

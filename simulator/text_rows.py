@@ -72,7 +72,7 @@ class FileProblems:
         """Raise InputError with everything noted, if there is anything."""
         if not self._told:
             return
-        problems = list(self._told)
+        problems = self._in_order()
         if self._untold:
             rows = "row is" if self._untold == 1 else "rows are"
             rule = f"{self._untold} more {rows} wrong in the same or another way"
@@ -81,7 +81,11 @@ class FileProblems:
 
     def failure(self, line: int | None, rule: str, value: str | None, remedy: str) -> InputError:
         """Give the error to raise when nothing more can be read: what was noted before, and this."""
-        return InputError([*self._told, Problem(self.file, line, None, "", rule, value, remedy)])
+        return InputError([*self._in_order(), Problem(self.file, line, None, "", rule, value, remedy)])
+
+    def _in_order(self) -> list[Problem]:
+        """Those told, in the order of the file: columns are checked one after another."""
+        return sorted(self._told, key=lambda problem: problem.line or 0)
 
 
 @contextmanager
