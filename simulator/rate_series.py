@@ -52,6 +52,7 @@ class _Rows:
     """The cells of the file, by column, and the line of each row."""
 
     names: tuple[str, ...]
+    header_line: int
     lines: tuple[int, ...]
     columns: tuple[tuple[str, ...], ...]
 
@@ -120,12 +121,14 @@ def _read_rows(path: Path, problems: FileProblems) -> _Rows:
     lines: list[int] = []
     kept: list[list[str]] = []
     names: tuple[str, ...] | None = None
+    header_line = 0
     width = 0
     with open_text(path, problems) as text:
         for at, rows in csv_blocks(start_of_rows(text, problems), problems):
             if names is None:
                 width = len(rows[0])
                 headerless = width == 1 and _number(rows[0][0]) is not None
+                header_line = int(at[0])
                 names = ("",) if headerless else tuple(cell.strip() for cell in rows[0])
                 if not headerless:
                     at, rows = at[1:], rows[1:]
@@ -136,7 +139,7 @@ def _read_rows(path: Path, problems: FileProblems) -> _Rows:
     if not kept or names is None:
         raise problems.failure(None, "must hold at least one interval", None, "It has a header and no rows.")
     columns = tuple(tuple(cell.strip() for cell in column) for column in zip(*kept, strict=True))
-    return _Rows(names, tuple(lines), columns)
+    return _Rows(names, header_line, tuple(lines), columns)
 
 
 def _number(cell: str) -> float | None:
@@ -154,12 +157,13 @@ def _chosen_column(rows: _Rows, column: str | None, problems: FileProblems) -> s
     if column is not None or DEFAULT_COLUMN in rows.names:
         if rows.names.count(wanted) == 1:
             return wanted
-        at = rows.lines[0] - 1 if rows.lines else None
         if wanted in rows.names:
-            raise problems.failure(at, f"must have the column {wanted} once", None, "Delete or rename the other.")
+            raise problems.failure(
+                rows.header_line, f"must have the column {wanted} once", None, "Delete or rename the other."
+            )
         near = difflib.get_close_matches(wanted, rows.names, n=1)
         remedy = f"Did you mean {near[0]}?" if near else "Name the column of requests with column:."
-        raise problems.failure(at, f"must have the column {wanted}", ", ".join(rows.names), remedy)
+        raise problems.failure(rows.header_line, f"must have the column {wanted}", ", ".join(rows.names), remedy)
     numeric = [
         name
         for name, cells in zip(rows.names, rows.columns, strict=True)
@@ -168,7 +172,11 @@ def _chosen_column(rows: _Rows, column: str | None, problems: FileProblems) -> s
     counts = [name for name in numeric if not _time_unit(name)] or numeric
     if len(counts) == 1:
         return counts[0]
-    what = f"several columns of numbers: {', '.join(counts)}" if counts else f"no column of numbers: {rows.names}"
+    what = (
+        f"several columns of numbers: {', '.join(counts)}"
+        if counts
+        else f"no column of numbers: {', '.join(rows.names)}"
+    )
     raise problems.failure(None, f"must have the column {wanted}", what, "Name the column of requests with column:.")
 
 
@@ -212,13 +220,12 @@ def _spacing(rows: _Rows, chosen: str, problems: FileProblems, *, must_be_equal:
 
 
 def _note_gaps(rows: _Rows, name: str, cells: Sequence[str], steps: Sequence[int], problems: FileProblems) -> None:
-    usual = max(steps[0], 1)
+    usual = steps[0]
+    rule = f"must be {s_from_ns(usual):g} s after the row before" if usual > 0 else "must be later than the row before"
+    remedy = "Complete the rows (0 requests where there were none), or give interval:."
     for row, step in enumerate(steps, start=1):
-        if step != usual:
-            problems.add(
-                rows.lines[row], name, f"must be {s_from_ns(usual):g} s after the row before ({cells[row - 1]})",
-                cells[row], "Complete the rows (0 requests where there were none), or give interval:.",
-            )  # fmt: skip
+        if step != usual or usual <= 0:
+            problems.add(rows.lines[row], name, f"{rule} ({cells[row - 1]})", cells[row], remedy)
 
 
 def _times_ns(name: str, cells: Sequence[str]) -> list[int] | None:
