@@ -18,12 +18,12 @@ from simulator.description import Description, FleetDescription
 from simulator.loads import FleetLoad
 from simulator.outcome import WorkloadReport
 from simulator.tally import FleetTally, Share, Tally, WorkloadTally
-from simulator.wording import milliseconds, percent, percentile
+from simulator.wording import milliseconds, percentile
 
 MOSTLY: Final = 0.6
 """Share of a latency from which it is said to be that one thing."""
 
-IDLE: Final = 0.7
+IDLE: Final = 0.6
 """Utilisation below which waiting is not put down to a want of capacity."""
 
 
@@ -42,13 +42,7 @@ def bottleneck(
     if report.latency_ms is None:
         return f"{fleet.name} answered no request of {report.name} that arrived after the warm-up."
     if load.unstable:
-        return (
-            f"{fleet.name} is overloaded: it is offered {load.open:.2f} times what it can do, and the queue{whose} "
-            "grows for as long as the run lasts."
-            if load.open >= 1
-            else f"the queue{whose} grows though {_busy(fleet, load, executed)}: something before or between "
-            "the executions is too slow."
-        )
+        return _overloaded(fleet, load, executed, whose)
     name = _asked(report)
     latency_ms = getattr(report.latency_ms, name)
     parts = counted.makeup.around(ns_from_ms(latency_ms))
@@ -60,7 +54,8 @@ def bottleneck(
 
 def _urgency(report: WorkloadReport, load: FleetLoad) -> tuple[bool, float, float]:
     """What makes one workload matter more than another: overload, then its SLO, then its latency."""
-    slowest = math.inf if report.latency_ms is None else report.latency_ms.p99
+    unanswered = math.inf if report.offered_rps else -1.0
+    slowest = unanswered if report.latency_ms is None else report.latency_ms.p99
     return load.unstable, max(_pressures(report).values(), default=0.0), slowest
 
 
@@ -80,18 +75,30 @@ def _asked(report: WorkloadReport) -> str:
     return max(pressures, key=lambda name: pressures[name]) if pressures else "p99"
 
 
+def _overloaded(fleet: FleetDescription, load: FleetLoad, executed: FleetTally, whose: str) -> str:
+    """Why a queue grows for as long as the run lasts."""
+    if load.open < 1:
+        slow = "its front end" if load.before_queue else "something between its executions"
+        return f"the queue{whose} grows though {_busy(fleet, load, executed)}: {slow} is too slow."
+    front = " before its front end" if load.before_queue else ""
+    return (
+        f"{fleet.name} is overloaded: it is offered {load.open:.2f} times what it can do, and the queue{whose}{front} "
+        "grows for as long as the run lasts."
+    )
+
+
 def _busy(fleet: FleetDescription, load: FleetLoad, counted: FleetTally) -> str:
     """How busy a fleet is, and why that may not be how loaded it is."""
-    busy = f"{fleet.name} is {percent(load.utilisation)} busy"
+    busy = f"{fleet.name} is {load.utilisation:.0%} busy"
     if load.open >= 1:
         return f"{busy} and offered {load.open:.2f} times what it can do"
     if load.offered >= 0.8 and load.offered > load.utilisation + 0.08:
-        return f"{busy}, at {percent(load.offered)} of its capacity (the rest passes between batches)"
+        return f"{busy}, at {load.offered:.0%} of its capacity (the rest passes between batches)"
     if load.utilisation >= 0.8 and load.offered < 0.75 * load.utilisation and fleet.max_batch_size > 1:
         sizes = counted.batch_sizes
         mean = float(sizes @ np.arange(len(sizes))) / max(1, int(sizes.sum()))
         return (
-            f"{busy}, but at {percent(load.offered)} of its capacity (batches average {mean:.1f} of at most "
+            f"{busy}, but at {load.offered:.0%} of its capacity (batches average {mean:.1f} of at most "
             f"{fleet.max_batch_size})"
         )
     return busy

@@ -42,8 +42,9 @@ def cautions(description: Description, tally: Tally, loads: Sequence[FleetLoad],
     fleets = list(zip(description.fleets, loads, strict=True))
     workloads = list(zip(description.workloads, tally.workloads, strict=True))
     found: list[Caution] = []
-    for fleet, load in fleets:
-        found += _overload(fleet, load)
+    for index, (fleet, load) in enumerate(fleets):
+        has_slo = any(workload.slo_ms for workload in description.workloads if workload.fleet == index)
+        found += _overload(fleet, load, has_slo)
     for workload, counted in workloads:
         found += _lost(workload, counted)
     for index, (fleet, load) in enumerate(fleets):
@@ -56,28 +57,32 @@ def cautions(description: Description, tally: Tally, loads: Sequence[FleetLoad],
     return tuple(found)
 
 
-def _overload(fleet: FleetDescription, load: FleetLoad) -> Iterator[Caution]:
+def _overload(fleet: FleetDescription, load: FleetLoad, has_slo: bool) -> Iterator[Caution]:
     """Is more asked than the fleet can do, or does a queue grow for another reason?"""
     asked = f"{fleet.name} is offered {load.open:.2f} times what it can do"
     if load.unstable:
-        why = (
-            f"{asked}, so its queue grows"
-            if load.open >= 1
-            else f"the queue of {fleet.name} still grew when the run ended, though the load is only "
-            f"{percent(load.open)} of what the accelerators can do: look at the overheads and the batching"
-            if load.open < 0.95
-            else f"the queue of {fleet.name} still grew when the run ended, at {percent(load.open)} of its capacity"
-        )
+        if load.open >= 1:
+            why = f"{asked}, so its queue grows"
+        else:
+            why = f"the queue of {fleet.name} still grew when the run ended, at {load.open:.0%} of its capacity"
+        if load.before_queue:
+            why += ": its front end lets requests through more slowly than they come"
+        verdict = ", and the SLO counts as not met" if has_slo else ""
         yield Caution(
             "unstable",
-            f"{why}. Latencies measure only how long the run lasted (a longer one gives longer ones), and the SLO "
-            "counts as not met.",
+            f"{why}. The latencies measure only how long the run lasted (a longer one gives longer ones){verdict}.",
         )
     elif load.open >= 1:
         yield Caution(
             "overload",
             f"{asked}: {percent(load.turned_away)} of the requests are turned away. The percentiles are those of "
             "the requests that were answered.",
+        )
+    elif load.varying and load.busiest >= 1:
+        yield Caution(
+            "peak_overload",
+            f"in the busiest tenth of the run {fleet.name} is offered {load.busiest:.2f} times what it can do, on "
+            f"average {load.open:.2f} times: the queue of that time sets the percentiles.",
         )
 
 
@@ -92,8 +97,8 @@ def _lost(workload: WorkloadDescription, counted: WorkloadTally) -> Iterator[Cau
             yield Caution(
                 code,
                 f"{lost:,} of {arrived:,} requests of {workload.name} ({percent(lost / arrived)}) "
-                f"{'was' if one else 'were'} {what}. "
-                "The latencies leave them out; the SLO counts them as infinitely late.",
+                f"{'was' if one else 'were'} {what}. The latencies leave {'it' if one else 'them'} out; an SLO counts "
+                f"{'it' if one else 'them'} as infinitely late.",
             )
 
 
@@ -115,15 +120,16 @@ def _short_for_its_load(
     requests = sum(counted.offered for counted in clients) / runs * (enough_s / length_s)
     yield Caution(
         "short_run",
-        f"at {percent(load.open)} of {fleet.name}'s capacity this run is short: its queue remembers for about "
+        f"at {load.open:.0%} of {fleet.name}'s capacity this run is short: its queue remembers for about "
         f"{span(load.relaxation_s)}, and percentiles settle only after some {LONG_ENOUGH} times that, "
         f"a horizon of {span(warmup_s + enough_s)} ({_rounded(requests)} requests). Until then they tend to be too "
-        "low, and more replications do not mend it.",
+        "low, which more replications do not mend.",
     )
     if warmup_s < WARM_ENOUGH * load.relaxation_s:
+        left_out = f"only {span(warmup_s)}" if warmup_s else "nothing"
         yield Caution(
             "short_warmup",
-            f"the run starts with {fleet.name} empty and leaves out only {span(warmup_s) if warmup_s else 'nothing'}: "
+            f"the run starts with {fleet.name} empty and leaves out {left_out}: "
             f"at this load give it a warm-up of {span(WARM_ENOUGH * load.relaxation_s)}.",
         )
 
@@ -144,13 +150,14 @@ def _too_few(workload: WorkloadDescription, counted: WorkloadTally, window: Wind
         return
     length_s, warmup_s = s_from_ns(window.length_ns), s_from_ns(window.warmup_ns)
     needed_s = {name: warmup_s + length_s * ENOUGH_BEYOND / beyond[name] for name in short}
-    resting = listed([f"the {percentile(name)} on {_count(beyond[name])}" for name in short])
     asked = [name for name in short if name in workload.slo_ms] or short[-1:]
     remedy = listed([f"{span(needed_s[name])} for the {percentile(name)}" for name in asked])
     yield Caution(
         "too_few_requests",
-        f"too few requests of {workload.name} lie beyond some percentiles: {resting}, where {ENOUGH_BEYOND} are "
-        f"needed. A horizon of {remedy} gives them, and so do more replications.",
+        f"too few requests of {workload.name} lie beyond "
+        f"{listed([f'the {percentile(name)} ({_count(beyond[name])})' for name in short])}, where {ENOUGH_BEYOND} are "
+        f"needed: a horizon of {span(needed_s[short[0]]) if len(short) == 1 else remedy} gives them, and so do more "
+        "replications.",
     )
 
 

@@ -37,6 +37,9 @@ class WorkloadDescription:
     """Whether its rate changes by design (a trace, a rate series, MMPP), so that a part of the run is no sample
     of the whole."""
 
+    arrival_cv: float = 1.0
+    """Coefficient of variation of its inter-arrival times: 1 for Poisson, 0 for evenly spaced requests."""
+
     @property
     def threshold_ms(self) -> float | None:
         """The latency within which a single request counts as good: the largest target; None without one."""

@@ -6,9 +6,11 @@ offered load    items offered a second / (instances x capacity of one), capacity
                 far below the utilisation: at light load a batching server is kept busy by small batches
 open load       the part of it from clients who do not wait for replies. A closed loop slows down with its fleet, it
                 can saturate it but not overload it, and so it does not count here
-relaxation      the time in which a queue forgets its past, 4 g rho / (C (1 - rho)^2) with rho the open load, C the
-                fleet's capacity in items/s, g items a request: the reciprocal of the spectral gap of M/M/1,
-                mu (1 - sqrt(rho))^2, near rho = 1 (P. M. Morse 1955, J. Oper. Res. Soc. Am. 3(3), 255-261)
+relaxation      the time in which a queue forgets its past: 2 g (1 + cv^2) rho / (C (1 - rho)^2), with rho the open
+                load, C the fleet's capacity in items/s, g items a request, cv that of the inter-arrival times, and
+                the service's taken as 1. It is the relaxation time 2 sigma^2 / drift^2 of the Brownian motion that a
+                busy queue resembles, and for M/M/1 the reciprocal of the spectral gap mu (1 - sqrt(rho))^2 near
+                rho = 1. W. Whitt (1989), "Planning queueing simulations", Management Science 35(11), 1341-1366
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.clock import s_from_ns
 from simulator.description import Description, FleetDescription
-from simulator.tally import FleetTally, Tally, Window, WorkloadTally
+from simulator.tally import TENTHS, FleetTally, Tally, Window, WorkloadTally
 
 GROWN: Final = 3.0
 """How many times as long the queue delay in the last tenth is as in the first, when it grows through the run; growing
@@ -39,6 +42,8 @@ class FleetLoad:
     utilisation: float
     offered: float
     open: float
+    busiest: float
+    """Open load of the tenth of the window in which most items arrive."""
     turned_away: float
     """Share of the requests of open workloads that arrived in the window and were never answered."""
     relaxation_s: float
@@ -47,7 +52,9 @@ class FleetLoad:
     """Whether the rate of an open workload changes by design."""
     growing: bool
     """Whether a queue measurably grew through the run, whatever the load says: something else than the accelerators
-    may be too slow, a serial front end for instance."""
+    may be too slow."""
+    before_queue: bool
+    """Whether more than half of the waiting is done before the queue: in the serial front end, or on the way."""
 
     @property
     def bounded(self) -> bool:
@@ -75,11 +82,12 @@ class _Served:
     tally: WorkloadTally
     closed_loop: bool
     varying: bool
+    arrival_cv: float
 
 
 def _served(fleet: int, description: Description, tally: Tally) -> list[_Served]:
     return [
-        _Served(counted, workload.closed_loop, workload.varying)
+        _Served(counted, workload.closed_loop, workload.varying, workload.arrival_cv)
         for workload, counted in zip(description.workloads, tally.workloads, strict=True)
         if workload.fleet == fleet
     ]
@@ -95,24 +103,40 @@ def _fleet_load(
     most_items = rate * s_from_ns(window.length_ns) * runs
     most_work_ns = window.length_ns * runs * fleet.instances * fleet.model_instances / fleet.slowdown
     rho = items / most_items
+    items_by_tenth = np.sum([np.zeros(TENTHS), *(_items_by_tenth(one.tally) for one in opened)], axis=0)
+    scv = sum(one.arrival_cv**2 * one.tally.offered for one in opened) / max(1, arrived)
+    waited_ns = sum(one.tally.queue.total for one in served)
     return FleetLoad(
         utilisation=counted.work_ns / most_work_ns,
         offered=sum(one.tally.offered_items for one in served) / most_items,
         open=rho,
+        busiest=TENTHS * float(np.max(items_by_tenth)) / most_items,
         turned_away=sum(one.tally.lost for one in opened) / arrived if arrived else 0.0,
-        relaxation_s=relaxation_s(rho, rate, items / arrived) if arrived else 0.0,
+        relaxation_s=relaxation_s(rho, rate, items / arrived, scv) if arrived else 0.0,
         varying=any(one.varying for one in opened),
         growing=any(_queue_grows(one.tally, one.varying) for one in opened),
+        before_queue=sum(one.tally.before_queue_ns for one in served) > waited_ns / 2,
     )
 
 
-def relaxation_s(rho: float, capacity_items_per_s: float, items_per_request: float = 1.0) -> float:
+def _items_by_tenth(counted: WorkloadTally) -> npt.NDArray[np.float64]:
+    """Items that arrived in each tenth of the window; (10,). Requests are counted by tenth, their items on average."""
+    return counted.tenth_offered.astype(np.float64) * (counted.offered_items / max(1, counted.offered))
+
+
+def relaxation_s(
+    rho: float, capacity_items_per_s: float, items_per_request: float = 1.0, arrival_scv: float = 1.0
+) -> float:
     """How long until a queue has forgotten its past, in seconds; infinite at a load of 1 or more.
+
+    ``arrival_scv`` is the squared coefficient of variation of the inter-arrival times.
 
     >>> round(relaxation_s(0.9, 1_000.0), 3), relaxation_s(1.2, 1_000.0)
     (0.36, inf)
     """
-    return math.inf if rho >= 1 else 4 * items_per_request * rho / (capacity_items_per_s * (1 - rho) ** 2)
+    if rho >= 1:
+        return math.inf
+    return 2 * items_per_request * (1 + arrival_scv) * rho / (capacity_items_per_s * (1 - rho) ** 2)
 
 
 def _queue_grows(counted: WorkloadTally, varying: bool) -> bool:

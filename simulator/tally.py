@@ -104,10 +104,13 @@ class Makeup:
         self._add_sums(other._sums)
 
     def around(self, latency_ns: float) -> Share:
-        """What the requests of about this latency spent it on; of those nearest to it, when there are none."""
+        """What the requests of about this latency spent it on; of those nearest to it, when there are none.
+
+        All shares are 0 when no request took any time.
+        """
         filled = np.flatnonzero(self._sums[0])
         if len(filled) == 0:
-            raise ValueError("a makeup must hold a request before it can be asked, got none.")
+            return Share(0.0, 0.0, 0.0)
         bucket = buckets_of(np.array([round(latency_ns)])) >> (SUB_BUCKET_BITS - _COARSE_BITS)
         latency, queue, service = self._sums[:, filled[np.abs(filled - bucket).argmin()]]
         return Share(queue / latency, service / latency, 1 - (queue + service) / latency)

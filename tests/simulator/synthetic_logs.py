@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.log import COMPLETED, NOWHERE, BatchLog, RequestLog, RunLog
+from simulator.metrics import Description, FleetCost, FleetDescription, Tally, WorkloadDescription, summarise, window_of
+from simulator.outcome import Report
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -102,3 +104,36 @@ def _pieces(table: Table, cuts: Sequence[int]) -> list[Table]:
     """One table's rows as several tables."""
     columns = [np.split(column, sorted(cuts)) for column in vars(table).values()]
     return [type(table)(**dict(zip(vars(table), piece, strict=True))) for piece in zip(*columns, strict=True)]
+
+
+def describe(
+    *,
+    slo_ms: dict[str, float] | None = None,
+    capacity: float = 1_000.0,
+    workloads: tuple[WorkloadDescription, ...] | None = None,
+    fleets: tuple[FleetDescription, ...] | None = None,
+) -> Description:
+    """One workload on one fleet that executes ``capacity`` items a second, unless told otherwise."""
+    return Description(
+        scenario="hand-made",
+        seed=7,
+        engine="compiled",
+        workloads=workloads or (WorkloadDescription("search", 0, slo_ms or {}),),
+        fleets=fleets or (FleetDescription("gpu", 1, capacity, cost=FleetCost(0.02, 0.8, "own price")),),
+        timing_s={"run": 0.01},
+        assumptions={"seed": "7"},
+    )
+
+
+def measured(log: RunLog, description: Description, warmup_ns: int, horizon_ns: int, exact: bool = True) -> Tally:
+    """What is counted of one log."""
+    tally = Tally.of(window_of(description, warmup_ns, horizon_ns), exact=exact)
+    tally.add(log)
+    return tally
+
+
+def report_of(
+    logs: Sequence[RunLog], description: Description, warmup_ns: int = 0, horizon_ns: int = 10 * S, exact: bool = True
+) -> Report:
+    """The report of one replication a log."""
+    return summarise([measured(log, description, warmup_ns, horizon_ns, exact) for log in logs], description)

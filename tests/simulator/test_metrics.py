@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,42 +25,19 @@ from simulator.metrics import (
 )
 from simulator.outcome import PERCENTILES, Report, report_to_json
 from simulator.theory import mm1_mean_sojourn, mm1_sojourn_quantile
-from tests.simulator.synthetic_logs import MS, S, batch_log, request_log, single_server_log, stretches
+from tests.simulator.synthetic_logs import (
+    MS,
+    S,
+    batch_log,
+    describe,
+    measured,
+    report_of,
+    request_log,
+    single_server_log,
+    stretches,
+)
 
 LATENCY_KEYS = ["mean", "p50", "p90", "p95", "p99", "p999", "max"]
-
-
-def describe(
-    *,
-    slo_ms: dict[str, float] | None = None,
-    capacity: float = 1_000.0,
-    workloads: tuple[WorkloadDescription, ...] | None = None,
-    fleets: tuple[FleetDescription, ...] | None = None,
-) -> Description:
-    """One workload on one fleet that executes ``capacity`` items a second, unless told otherwise."""
-    return Description(
-        scenario="hand-made",
-        seed=7,
-        engine="compiled",
-        workloads=workloads or (WorkloadDescription("search", 0, slo_ms or {}),),
-        fleets=fleets or (FleetDescription("gpu", 1, capacity, cost=FleetCost(0.02, 0.8, "own price")),),
-        timing_s={"run": 0.01},
-        assumptions={"seed": "7"},
-    )
-
-
-def measured(log: RunLog, description: Description, warmup_ns: int, horizon_ns: int, exact: bool = True) -> Tally:
-    """What is counted of one log."""
-    tally = Tally.of(window_of(description, warmup_ns, horizon_ns), exact=exact)
-    tally.add(log)
-    return tally
-
-
-def report_of(
-    logs: Sequence[RunLog], description: Description, warmup_ns: int = 0, horizon_ns: int = 10 * S, exact: bool = True
-) -> Report:
-    """The report of one replication a log."""
-    return summarise([measured(log, description, warmup_ns, horizon_ns, exact) for log in logs], description)
 
 
 def numbers_of(report: Report) -> dict[str, Any]:
