@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from simulator import kernels
+
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES: list[str] = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
@@ -159,6 +161,30 @@ def test_a_policy_is_a_pure_function(path: Path) -> None:
             assert not (isinstance(node.value, ast.Name) and node.value.id == "np" and node.attr == "random"), where
         else:
             assert not isinstance(node, ast.Global | ast.Nonlocal | ast.Yield | ast.Await | ast.With), where
+
+
+def imports_of(name: str) -> set[str]:
+    """Modules of the simulator that a module imports by name, itself not included."""
+    path = ROOT / (name.replace(".", "/") + ".py")
+    path = path if path.is_file() else ROOT / name.replace(".", "/") / "__init__.py"
+    named: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {module for module in named if module in MODULES and module.startswith("simulator.")} - {name}
+
+
+def test_the_cache_of_the_compiled_engine_follows_every_file_compiled_in() -> None:
+    """A file whose change is not noticed leaves yesterday's decisions in the user's cache."""
+    reached, waiting = set(), {"simulator.compiled"}
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        waiting |= imports_of(name) - reached
+    files = {relative(ROOT / (name.replace(".", "/") + ".py")) for name in reached - {"simulator.policies"}}
+    assert set() == files - {f"simulator/{name}" for name in kernels._COMPILED_IN}
 
 
 def test_the_lists_of_packages_agree() -> None:
