@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import subprocess
 import sys
@@ -18,6 +19,11 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 PACKAGES: list[str] = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 NAME = canonicalize_name(PROJECT["name"])
+DISTRIBUTION_OF = {"ruamel": "ruamel-yaml", "pydantic_core": "pydantic"}
+"""Where a package is imported under another name than the one it is installed by."""
+
+FOR_DEVELOPERS = {"test", "bench", "dev"}
+"""Extras that serve the repository, not an installed copy."""
 
 
 def pins() -> dict[str, Requirement]:
@@ -85,6 +91,25 @@ def test_the_commands_are_installed(wheel: zipfile.ZipFile) -> None:
     """``simulate`` is how every example starts."""
     entry_points = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "simulate = simulator.cli:main" in wheel.read(entry_points).decode()
+
+
+def test_what_the_packages_import_is_what_they_require() -> None:
+    """An import that is not required fails on a fresh machine; a requirement that is not imported is dead weight."""
+    named: set[str] = set()
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                named.add((node.module or "").split(".")[0])
+    foreign = named - sys.stdlib_module_names - set(PACKAGES)
+    features = {
+        extra: lines for extra, lines in PROJECT["optional-dependencies"].items() if extra not in FOR_DEVELOPERS
+    }
+    required = [*PROJECT["dependencies"], *(line for lines in features.values() for line in lines)]
+    assert {canonicalize_name(Requirement(line).name) for line in required} == {
+        canonicalize_name(DISTRIBUTION_OF.get(name, name)) for name in foreign
+    }
 
 
 def test_every_requirement_is_pinned_inside_its_range() -> None:
