@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 BUSY_LOAD_PER_CORE: Final = 0.4
 """Above this load average per core, before anything of ours runs, the machine counts as busy."""
@@ -29,6 +29,10 @@ class Lap:
     """How many of what is counted (requests, mostly) it did."""
     wall_s: float
     cpu_s: float
+
+    def per_unit_s(self, clock: Literal["cpu", "wall"]) -> float:
+        """Seconds a unit by one of the two clocks."""
+        return (self.cpu_s if clock == "cpu" else self.wall_s) / self.units
 
 
 @dataclass(frozen=True)
@@ -46,22 +50,22 @@ class Timing:
     @property
     def cpu_ns(self) -> float:
         """CPU time a unit in ns, median over the rounds."""
-        return statistics.median(lap.cpu_s / lap.units for lap in self.laps) * 1e9
+        return statistics.median(lap.per_unit_s("cpu") for lap in self.laps) * 1e9
 
     @property
     def wall_ns(self) -> float:
         """Wall time a unit in ns, median over the rounds."""
-        return statistics.median(lap.wall_s / lap.units for lap in self.laps) * 1e9
+        return statistics.median(lap.per_unit_s("wall") for lap in self.laps) * 1e9
 
-    def over(self, other: Timing) -> float:
-        """How many times the CPU time of ``other`` a unit takes: median over rounds of the ratio in a round.
+    def over(self, other: Timing, clock: Literal["cpu", "wall"] = "cpu") -> float:
+        """How many times the time of ``other`` a unit takes: median over rounds of the ratio within a round.
 
         >>> slow, quick = Timing("a", (Lap(10, 2.0, 2.0),)), Timing("b", (Lap(100, 1.0, 1.0),))
         >>> slow.over(quick)
         20.0
         """
         return statistics.median(
-            (mine.cpu_s / mine.units) / (its.cpu_s / its.units) for mine, its in zip(self.laps, other.laps, strict=True)
+            mine.per_unit_s(clock) / its.per_unit_s(clock) for mine, its in zip(self.laps, other.laps, strict=True)
         )
 
 

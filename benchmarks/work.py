@@ -36,7 +36,7 @@ class Batching:
         >>> Batching(1_000_000).rate_rps
         1280.0
         """
-        return self.load * self.instances * self.max_batch / (self.service_ns[-1] / 1e9)
+        return self.load * self.instances * self.max_batch / (int(self.service_ns[-1]) / 1e9)
 
     @property
     def horizon_ns(self) -> int:
