@@ -8,16 +8,18 @@ from fractions import Fraction
 from math import exp, floor, sqrt
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from scipy import stats
 
 from calibration.problems import InputError, Problem
+from simulator import arrival_spec
 from simulator.arrivals import (
     ARRIVALS,
     ThinkTimes,
@@ -92,6 +94,20 @@ PROCESSES = sorted(ARRIVALS)
 
 def test_every_process_is_tried_here() -> None:
     assert sorted(ONE_OF_EACH) == PROCESSES
+
+
+@pytest.mark.parametrize("spec", [*ONE_OF_EACH.values(), closed_loop()], ids=lambda spec: spec.process)
+def test_the_keys_are_those_of_the_scenario(spec: Any) -> None:
+    """Streams take whatever has the right attributes; a scenario's arrivals must have them under the same names."""
+    (in_scenario,) = (
+        kind
+        for kind in vars(arrival_spec).values()
+        if isinstance(kind, type)
+        and issubclass(kind, BaseModel)
+        and "process" in kind.model_fields
+        and spec.process in get_args(kind.model_fields["process"].annotation)
+    )
+    assert set(vars(spec)) == set(in_scenario.model_fields)
 
 
 @pytest.mark.parametrize("process", PROCESSES)

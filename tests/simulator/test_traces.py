@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator import text_rows
+from simulator import mooncake, text_rows
 from simulator.clock import NS_PER_S
 from simulator.traces import Trace, read_trace
 
@@ -138,6 +138,14 @@ def test_blocks_of_rows_are_joined_without_a_seam(tmp_path: Path, monkeypatch: p
 def test_an_option_that_means_nothing_is_refused(tmp_path: Path, options: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
         read_trace(written(tmp_path, "arrival_s\n1\n"), **options)  # type: ignore[arg-type]
+
+
+def test_lines_of_json_are_joined_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are kept as text until the whole file has told its unit."""
+    monkeypatch.setattr(mooncake, "BLOCK_ROWS", 7)
+    for rows in (13, 14):
+        path = written(tmp_path, "\n".join(f'{{"timestamp": {number}.5}}' for number in range(rows)))
+        assert [number * NS_PER_S + NS_PER_S // 2 for number in range(rows)] == read_trace(path).arrival_ns.tolist()
 
 
 def test_token_counts_come_with_the_arrivals_where_every_row_has_them(tmp_path: Path) -> None:
