@@ -105,6 +105,6 @@ def _value(token: str, tree: Tree, place: Place, path: str) -> Any:
         text = json.loads(token)
         return text if tree.sound_text(text, place, path) else ""
     if token in ("NaN", "Infinity", "-Infinity"):
-        tree.note(place, path, "must be a finite number", token, "Leave the key out where a value is unknown.")
+        tree.lose(place, path, "must be a finite number", token, "Leave the key out where a value is unknown.")
         return None
     return tree.number(token, place, path)

@@ -46,7 +46,7 @@ _CURVE_NUMBER: Final = {"type": "number", "minimum": 0, "maximum": LONGEST_MS}
 def _one_or_each(value: object) -> object:
     """A number stands for itself, a list for one value a point."""
     if isinstance(value, bool) or not isinstance(value, int | float | list | tuple):
-        raise refusal("must be a number, or a list with one number for each batch size")
+        raise refusal("must be a number, or a list with one number for each batch size", "Write 0.2 or [0.2, 0.3].")
     return value if isinstance(value, list | tuple) else (value,)
 
 
@@ -69,15 +69,15 @@ Ms = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=SHORTEST_MS, le
 class Overheads(Entry):
     """The parts of a request's life outside the execution, in ms; each a number, or a list as long as ``batch``."""
 
-    frontend_ms: Curve = (0.0,)
+    frontend_ms: Curve = Field(default=(0.0,), json_schema_extra={"default": 0.0})
     """Serial work for each request before the queue, one request at a time, in ms."""
-    enqueue_ms: Curve = (0.0,)
+    enqueue_ms: Curve = Field(default=(0.0,), json_schema_extra={"default": 0.0})
     """From sending a request until it is queued, in parallel with others, in ms."""
-    dispatch_ms: Curve = (0.0,)
+    dispatch_ms: Curve = Field(default=(0.0,), json_schema_extra={"default": 0.0})
     """From a batch being taken until its execution starts, in ms; the model instance is taken."""
-    release_ms: Curve = (0.0,)
+    release_ms: Curve = Field(default=(0.0,), json_schema_extra={"default": 0.0})
     """From the end of an execution until the model instance is free again, in ms."""
-    reply_ms: Curve = (0.0,)
+    reply_ms: Curve = Field(default=(0.0,), json_schema_extra={"default": 0.0})
     """From the end of an execution until the client has the answer, in parallel with others, in ms."""
 
 

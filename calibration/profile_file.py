@@ -137,7 +137,7 @@ def profile_from(source: Source, *, name: str) -> tuple[Profile | None, list[Pro
     try:
         file = ProfileFile.model_validate(source.content)
     except ValidationError as error:
-        return None, merged(source.problems, problems_of(error, source, ProfileFile))
+        return None, merged(source, problems_of(error, source, ProfileFile))
     chosen, section = _chosen(file)
     try:
         profile = Profile.model_validate({"name": file.name or name, "provenance": file.provenance, **chosen})
@@ -147,14 +147,16 @@ def profile_from(source: Source, *, name: str) -> tuple[Profile | None, list[Pro
             for detail in error.errors(include_url=False)
             for flaw in detail["ctx"]["flaws"]
         ]
-        return None, merged(source.problems, found)
+        return None, merged(source, found)
     return profile, list(source.problems)
 
 
-def merged(first: tuple[Problem, ...], then: list[Problem]) -> list[Problem]:
-    """Both, without what follows from a value that could not be read in the first place, in the order of the file."""
-    unreadable = {problem.path for problem in first}
-    both = [*first, *(problem for problem in then if problem.path not in unreadable)]
+def merged(source: Source, found: list[Problem]) -> list[Problem]:
+    """Problems of the text and those found in its values, in the order of the file.
+
+    What follows from a value that could not be read in the first place is left out.
+    """
+    both = [*source.problems, *(problem for problem in found if problem.path not in source.lost)]
     return sorted(dict.fromkeys(both), key=lambda problem: (problem.line or 0, problem.column or 0))
 
 

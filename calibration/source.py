@@ -47,6 +47,8 @@ class Source:
     """Where each value starts, by dotted path."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with the text although it can be read: duplicate keys, numbers that are not finite ..."""
+    lost: frozenset[str] = frozenset()
+    """Paths of values that could not be read and stand as null, which ``problems`` explains."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Dotted paths that the command line set, with the option's text."""
 
@@ -55,8 +57,8 @@ class Source:
     ) -> Problem:
         """Give the problem at a dotted path, with the line and column of its value.
 
-        A path that is not in the file takes the place of the nearest one above it. A mapping or a list is pointed at
-        by its key, and so is everything with ``at_key``.
+        A path that is not in the file takes the place of the nearest one above it. A value that starts on the line
+        after its key is pointed at by its key, and so is everything with ``at_key``.
         """
         for above in _upwards(path):
             if above in self.options:
@@ -139,7 +141,7 @@ def parse_source(text: str, file: str, *, is_json: bool = False) -> Source:
 
 
 def _source(tree: Tree) -> Source:
-    return Source(tree.file, tree.content, tree.keys, tree.values, tuple(tree.problems))
+    return Source(tree.file, tree.content, tree.keys, tree.values, tuple(tree.problems), frozenset(tree.lost))
 
 
 def file_problem(path: str | Path) -> tuple[str, str] | None:

@@ -42,11 +42,18 @@ class Tree:
     """Where each value starts, by dotted path."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong although the text can be read, in the order in which it was met."""
+    lost: set[str] = field(default_factory=set)
+    """Paths of values that could not be read; null stands there, and whatever is said of that follows from it."""
 
     def note(self, place: Place | None, path: str, rule: str, value: str | None = None, remedy: str = "") -> None:
         """Remember a broken rule and go on reading."""
         line, column = place or (None, None)
         self.problems.append(Problem(self.file, line, column, path, rule, value, remedy))
+
+    def lose(self, place: Place, path: str, rule: str, value: str | None = None, remedy: str = "") -> None:
+        """Remember a value that cannot be read, and go on reading."""
+        self.note(place, path, rule, value, remedy)
+        self.lost.add(path)
 
     def stop(self, place: Place | None, path: str, rule: str, value: str | None = None, remedy: str = "") -> InputError:
         """Give the error to raise where the rest of the text cannot be read, with everything noted so far."""
@@ -59,7 +66,7 @@ class Tree:
         if whole and len(text) <= 20 and abs(int(text)) <= LARGEST_INT:
             return int(text)
         if whole or not math.isfinite(float(text)):
-            self.note(place, path, "is too large a number", shown(text), "Whole numbers go up to 9.2e18.")
+            self.lose(place, path, "is too large a number", shown(text), "Whole numbers go up to 9.2e18.")
             return None
         return float(text)
 
@@ -68,7 +75,7 @@ class Tree:
         try:
             text.encode()
         except UnicodeEncodeError:
-            self.note(place, path, "holds half of a character (a lone surrogate)", None, "Write the character itself.")
+            self.lose(place, path, "holds half of a character (a lone surrogate)", None, "Write the character itself.")
             return False
         return True
 

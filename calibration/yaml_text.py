@@ -177,7 +177,7 @@ def _too_many(tree: Tree, place: Place) -> Exception:
 def _plain(node: _Node, path: str, tree: Tree) -> Any:
     """Values of a node, their places recorded under the path; at most DEEPEST levels of recursion."""
     if node.flaw is not None:
-        tree.note(node.place, path, *node.flaw)
+        tree.lose(node.place, path, *node.flaw)
         return None
     if node.kind is ScalarEvent:
         return _scalar(node, path, tree)
@@ -246,6 +246,6 @@ def _scalar(node: _Node, path: str, tree: Tree) -> Any:
     if _NUMBER.fullmatch(text):
         return tree.number(text, node.place, path)
     if _NOT_FINITE.fullmatch(text):
-        tree.note(node.place, path, "must be a finite number", text, "Leave the key out where a value is unknown.")
+        tree.lose(node.place, path, "must be a finite number", text, "Leave the key out where a value is unknown.")
         return None
     return text

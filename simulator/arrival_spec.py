@@ -24,7 +24,7 @@ HIGHEST_RATE_RPS: Final = 1e9
 def _beside_the_scenario(value: object, info: ValidationInfo) -> object:
     """A relative path starts at the scenario's folder."""
     if not isinstance(value, str | Path):
-        raise refusal("must be the path of a file")
+        raise refusal("must be the path of a file", "Write the path as text.")
     if not str(value).strip():
         raise refusal("must not be empty", "Name a file.")
     folder = (info.context or {}).get("folder")

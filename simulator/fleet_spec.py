@@ -104,8 +104,8 @@ class Fleet(Entry):
     def flaws(self) -> Iterator[Flaw]:
         """A price that is missing or stands for none, weights without router, a slow-down that speeds up."""
         if self.instance_type is None and self.usd_per_hour is None:
-            remedy = "Give instance_type, which is looked up in the price catalogue, or usd_per_hour."
-            yield Flaw((), "has no price: instance_type or usd_per_hour is required", None, remedy)
+            remedy = "Give the price that you pay, or instance_type, which is looked up in the price catalogue."
+            yield Flaw(("usd_per_hour",), "is required, or instance_type", None, remedy)
         if self.usd_per_hour == PRICE_STANDING_FOR_NONE:
             rule = "stands for 'not offered' in price catalogues and is no price"
             yield Flaw(("usd_per_hour",), rule, remedy="Give the price that you pay.")

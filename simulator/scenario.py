@@ -37,7 +37,7 @@ EntryKind = TypeVar("EntryKind", bound=Entry)
 
 def _sound_name(name: str) -> str:
     if not name.strip() or name != name.strip() or not name.isprintable():
-        raise refusal("must be a name without blanks at its ends and without control characters")
+        raise refusal("must be a name without blanks at its ends and without control characters", "Remove them.")
     return name
 
 
@@ -236,7 +236,7 @@ def _scenario(
         prices=context["folder"] / given["prices"] if isinstance(given.get("prices"), str) else None,
     )
     problems += [flaw_problem(source, flaw.path, flaw) for flaw in flaws_between(parts)]
-    problems = _in_order([*merged(source.problems, problems), *in_files], source.file)
+    problems = _in_order([*merged(source, problems), *in_files], source.file)
     if problems or scenario is None:
         raise InputError(problems)
     fleets = {name: _sized(fleet, scenario.batch_range(name)[1]) for name, fleet in scenario.fleets.items()}
