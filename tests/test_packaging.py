@@ -19,8 +19,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 PACKAGES: list[str] = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 NAME = canonicalize_name(PROJECT["name"])
-DISTRIBUTION_OF = {"ruamel": "ruamel-yaml", "pydantic_core": "pydantic"}
-"""Where a package is imported under another name than the one it is installed by."""
+DISTRIBUTION_OF = {"llvmlite": "numba", "pydantic_core": "pydantic", "ruamel": "ruamel-yaml"}
+"""What to require for a package that comes under another name, or only ever with another."""
 
 FOR_DEVELOPERS = {"test", "bench", "dev"}
 """Extras that serve the repository, not an installed copy."""
