@@ -26,6 +26,9 @@ MOSTLY: Final = 0.6
 IDLE: Final = 0.6
 """Utilisation below which waiting is not put down to a want of capacity."""
 
+ROOM_FOR_BURSTS: Final = 0.8
+"""The same where the traffic varies by design, so that an average says less."""
+
 
 def bottleneck(
     description: Description, tally: Tally, loads: Sequence[FleetLoad], reports: Sequence[WorkloadReport]
@@ -123,5 +126,6 @@ def _cause(parts: Share, latency_ms: float, fleet: FleetDescription, load: Fleet
             return f"waiting to fill a batch of {fleet.max_batch_size} ({share})"
         if fleet.batching == "dynamic" and parts.queue * latency_ms <= 1.3 * fleet.max_queue_delay_ms:
             return f"waiting to fill a batch ({share}), for max_queue_delay {milliseconds(fleet.max_queue_delay_ms)}"
+    if load.utilisation < (ROOM_FOR_BURSTS if load.varying else IDLE):
         return f"queueing in bursts, not service ({share}): on average there is room"
     return f"queueing, not service ({share})"

@@ -144,3 +144,15 @@ def test_makeup_is_that_of_the_requests_near_the_latency_asked_for() -> None:
     assert pytest.approx(Share(0.1, 0.8, 0.1)) == makeup.around(10 * MS)
     assert pytest.approx(Share(0.9, 0.1, 0.0)) == makeup.around(90 * MS)
     assert Share(0.0, 0.0, 0.0) == Makeup().around(5 * MS)
+
+
+def test_bursts_are_named_where_the_traffic_varies_by_design() -> None:
+    """A fleet that has room on average looks too small at all times."""
+    log = steady(60 * MS, 2 * MS, work_ns=14 * MS)
+    fleet = (FleetDescription("gpu", 1, 1_000.0),)
+    report = report_of([log], describe(fleets=fleet, workloads=(WorkloadDescription("search", 0, varying=True),)))
+
+    assert "gpu is 70% busy; the p99 is queueing in bursts, not service (60 of 62 ms): on average there is room." == (
+        report.bottleneck
+    )
+    assert "gpu is 70% busy; the p99 is queueing, not service (60 of 62 ms)." == sentence(log)
