@@ -214,6 +214,7 @@ def _fleet_report(fleet: FleetDescription, counted: FleetTally, load: FleetLoad)
         cost_usd=None if fleet.cost is None else fleet.cost.usd,
         cost_usd_per_hour=None if fleet.cost is None else fleet.cost.usd_per_hour,
         price_note="no price" if fleet.cost is None else fleet.cost.note,
+        unstable=load.unstable,
     )
 
 

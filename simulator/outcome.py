@@ -106,6 +106,8 @@ class FleetReport:
     cost_usd_per_hour: float | None
     price_note: str
     """Where the price comes from, and of which date."""
+    unstable: bool = False
+    """Whether its queue grows for as long as the run lasts, so that latencies only say how long that was."""
 
 
 @dataclass(frozen=True)

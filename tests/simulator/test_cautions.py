@@ -162,5 +162,6 @@ def test_each_fleet_and_workload_is_judged_by_itself() -> None:
     )
     report = report_of([log], description)
 
+    assert [True, False] == [fleet.unstable for fleet in report.fleets]
     assert [False, True] == [workload.slo.met for workload in report.workloads if workload.slo]
     assert [caution.text.split()[0] for caution in report.cautions if caution.code == "unstable"] == ["busy"]
