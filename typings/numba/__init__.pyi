@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from numba import config as config
 from numba import extending as extending
+from numba import types as types
 
 __version__: str
 
