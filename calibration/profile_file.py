@@ -22,7 +22,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from calibration.problems import InputError, Problem
 from calibration.profile import LARGEST_BATCH, Curve, Ms, Noise, Overheads, Profile
-from calibration.schema import Entry, Flaw, Number, Whole, flaw_problem, problems_of
+from calibration.schema import Entry, Flaw, FormatVersion, Number, Whole, flaw_problem, problems_of
 from calibration.source import Source, read_source
 
 _SCATTER: Final = ("p50_ms", "p99_ms", "samples_ms")
@@ -99,7 +99,7 @@ class ServiceModel(Entry):
 class ProfileFile(Entry):
     """A profile file as a whole."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: FormatVersion = Field(alias="schema")
     """Version of this format: 1."""
     name: str = ""
     """A label; the file's name where it is left out."""

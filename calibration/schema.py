@@ -11,14 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, Final, NamedTuple, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from calibration.problems import Problem
 from calibration.source import Source, did_you_mean
 from calibration.tree import join, shown
+from calibration.units import refusal
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """A finite number; text that looks like one is refused."""
@@ -26,6 +27,16 @@ NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
 Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+
+
+def _first_version(value: object) -> object:
+    if type(value) is not int or value != 1:
+        raise refusal("must be 1", "Write 1: no other version of the format exists.")
+    return value
+
+
+FormatVersion = Annotated[Literal[1], BeforeValidator(_first_version)]
+"""Version of a file format; true and 1.0, which equal 1, are refused."""
 
 AS_WRITTEN: Final = "\0as written"
 """As a flaw's value: show what the file holds at that path."""

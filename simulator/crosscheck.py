@@ -27,6 +27,9 @@ from simulator.workload_spec import Workload
 MOST_REQUESTS: Final = 1e11
 """Requests of one run: hours of computing."""
 
+MOST_EXECUTIONS: Final = 1_000_000
+"""Model instances of one fleet, over all of its instances."""
+
 MOST_CHANGES: Final = 1e10
 """Changes of state of one MMPP in a run."""
 
@@ -43,11 +46,11 @@ class Parts:
     profiles: Mapping[str, Profile]
     fleets: Mapping[str, Fleet]
     workloads: Mapping[str, Workload]
-    profile_names: tuple[str, ...]
-    """All that the file has, the broken ones too."""
-    fleet_names: tuple[str, ...]
-    fleet_of: Mapping[str, str]
-    """Fleet that each workload names, of the broken workloads too."""
+    profile_names: tuple[str, ...] | None
+    """All that the file has, the broken ones too; None when the whole section is broken."""
+    fleet_names: tuple[str, ...] | None
+    fleet_of: Mapping[str, str] | None
+    """Fleet that each workload names, of the broken workloads too; None when some workload cannot name one."""
     prices: Path | None = None
 
     def on(self, fleet: str) -> dict[str, Workload]:
@@ -63,17 +66,18 @@ def flaws_between(parts: Parts) -> Iterator[Flaw]:
 
 def _names(parts: Parts) -> Iterator[Flaw]:
     mistaken = set()
-    for name, fleet in parts.fleet_of.items():
-        if fleet not in parts.fleet_names:
+    for name, fleet in (parts.fleet_of or {}).items():
+        if parts.fleet_names is not None and fleet not in parts.fleet_names:
             mistaken.add(nearest(fleet, parts.fleet_names))
             path = ("workloads", name, "fleet")
             yield Flaw(path, "names a fleet that is not there", remedy=_there_are(fleet, parts.fleet_names))
     for name, served in parts.fleets.items():
-        if served.profile not in parts.profile_names:
+        if parts.profile_names is not None and served.profile not in parts.profile_names:
             remedy = _there_are(served.profile, parts.profile_names)
             yield Flaw(("fleets", name, "profile"), "names a profile that is not there", remedy=remedy)
-    for name in parts.fleet_names:
-        if name not in parts.fleet_of.values() and name not in mistaken:
+    used = set(parts.fleet_of.values()) | mistaken if parts.fleet_of is not None else set(parts.fleet_names or ())
+    for name in parts.fleet_names or ():
+        if name not in used:
             remedy = "Send a workload to it (fleet: " + name + "), or remove it: it would be billed and never used."
             yield Flaw(("fleets", name), "is a fleet that no workload uses", None, remedy)
 
@@ -127,6 +131,11 @@ def _model_instances(parts: Parts) -> Iterator[Flaw]:
             rule = f"must be at most {len(measured)}, as many executions at once as profile '{fleet.profile}' covers"
             remedy = f"Lower it, or give the fleet a slowdown with {k} entries."
             yield Flaw(("fleets", name, "model_instances"), rule, remedy=remedy)
+        if fleet.instances * k > MOST_EXECUTIONS:
+            rule = (
+                f"would allow {fleet.instances * k:,} executions at once, at most {MOST_EXECUTIONS:,} can be simulated"
+            )
+            yield Flaw(("fleets", name, "model_instances"), rule, remedy="Lower it, or instances.")
     total = sum(fleet.instances for fleet in parts.fleets.values())
     if len(parts.fleets) > 1 and total > MOST_INSTANCES:
         rule = f"must have at most {MOST_INSTANCES:,} instances together"

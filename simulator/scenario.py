@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler, PrivateAttr, ValidationError
 from pydantic.json_schema import JsonSchemaValue
@@ -20,7 +20,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from calibration.problems import InputError, Problem
 from calibration.profile import Profile
 from calibration.profile_file import merged, profile_from
-from calibration.schema import Entry, Flag, Whole, flaw_problem, problems_of
+from calibration.schema import Entry, Flag, FormatVersion, Whole, flaw_problem, problems_of
 from calibration.source import COMMAND_LINE, Source, file_problem, printable, read_source
 from calibration.tree import LARGEST_INT, shown
 from calibration.units import DurationNs, PositiveDurationNs, duration_ns, positive_duration_ns, refusal
@@ -55,7 +55,7 @@ class _PathOrInline:
 class Scenario(Entry):
     """One question to the simulator: fleets, the traffic they get, and for how long."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: FormatVersion = Field(alias="schema")
     """Version of this format: 1."""
     name: Name
     """What the scenario is called in reports."""
@@ -230,10 +230,10 @@ def _scenario(
         profiles=profiles,
         fleets=fleets,
         workloads=workloads,
-        profile_names=tuple(_entries(given.get("profiles"))),
-        fleet_names=tuple(_entries(given.get("fleets"))),
-        fleet_of=_fleet_of(given.get("workloads")),
-        prices=context["folder"] / given["prices"] if isinstance(given.get("prices"), str) else None,
+        profile_names=_names(given.get("profiles", {})),
+        fleet_names=_names(given.get("fleets", {})),
+        fleet_of=_fleet_of(given.get("workloads", {})),
+        prices=scenario.prices if scenario is not None else None,
     )
     problems += [flaw_problem(source, flaw.path, flaw) for flaw in flaws_between(parts)]
     problems = _in_order([*merged(source, problems), *in_files], source.file)
@@ -299,9 +299,18 @@ def _entries(section: object) -> dict[str, Any]:
     return section if isinstance(section, dict) else {}
 
 
-def _fleet_of(section: object) -> dict[str, str]:
-    """Fleet that each workload names, as far as it names one."""
-    named = {name: _entries(workload).get("fleet") for name, workload in _entries(section).items()}
+def _names(section: object) -> tuple[str, ...] | None:
+    """Names in a section, or None when it is none."""
+    return tuple(section) if isinstance(section, dict) else None
+
+
+def _fleet_of(section: object) -> dict[str, str] | None:
+    """Fleet that each workload names, as far as it names one; None when a workload is no mapping that could."""
+    if not isinstance(section, dict) or not all(isinstance(entry, dict | Workload) for entry in section.values()):
+        return None
+    named = {
+        name: entry.fleet if isinstance(entry, Workload) else entry.get("fleet") for name, entry in section.items()
+    }
     return {name: fleet for name, fleet in named.items() if isinstance(fleet, str)}
 
 

@@ -224,7 +224,11 @@ def test_the_scenario_that_these_tests_spoil_is_good(tmp_path: Path) -> None:
             "s.yaml:18:5: workloads.search.arrivals.process: is required. "
             "Choose one of closed_loop, deterministic, gamma, mmpp, poisson, rate_series, trace.",
         ),
-        ("schema: 1", "schema: 2", "s.yaml:1:9: schema: must be 1, got 2. Write 1."),
+        (
+            "schema: 1",
+            "schema: 2",
+            "s.yaml:1:9: schema: must be 1, got 2. Write 1: no other version of the format exists.",
+        ),
         # prices
         (
             FLEET,
@@ -361,6 +365,11 @@ W, F, B, A = "workloads__search__", "fleets__gpu__", "fleets__gpu__batching__", 
             {F + "model_instances": 3, "profiles__toy__slowdown": [1, 1.5]},
             "fleets.gpu.model_instances",
             "must be at most 2, as many executions at once as profile 'toy' covers",
+        ),
+        (
+            {F + "model_instances": 1000, F + "instances": 10_000},
+            "fleets.gpu.model_instances",
+            "would allow 10,000,000 executions at once, at most 1,000,000 can be simulated",
         ),
         ({F + "slowdown": [1, 0.9]}, "fleets.gpu.slowdown.1", "must be at least the entry before (1)"),
         ({F + "slowdown": [2, 3]}, "fleets.gpu.slowdown", "must start with 1"),
@@ -575,6 +584,30 @@ def test_all_errors_of_a_file_and_of_the_files_it_names_are_told_together(tmp_pa
         ("<command line>", None, "name.x"),
         ("<command line>", None, "workloads.other.timeout"),
     ] == [(Path(problem.file).name, problem.line, problem.path) for problem in found]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema", True),
+        ("schema", 1.0),
+        ("schema", "1"),
+        ("horizon", True),
+        ("name", 3),
+        ("allow_extrapolation", "yes"),
+        ("profiles", []),
+        ("profiles", None),
+        ("fleets", None),
+        ("workloads", [1]),
+        ("prices", 3),
+        ("prices", ""),
+    ],
+)
+def test_one_wrong_type_is_one_problem(key: str, value: object) -> None:
+    """What only follows from it would send the reader to the wrong line."""
+    with pytest.raises(InputError) as caught:
+        scenario_from(parse_source(GOOD, "g").content | {key: value})
+    assert [key] == [problem.path for problem in caught.value.problems]
 
 
 @pytest.mark.parametrize("section", ["fleets", "workloads"])
