@@ -233,7 +233,7 @@ def _scenario(
         profile_names=_names(given.get("profiles", {})),
         fleet_names=_names(given.get("fleets", {})),
         fleet_of=_fleet_of(given.get("workloads", {})),
-        prices=scenario.prices if scenario is not None else None,
+        prices=_prices(given.get("prices"), context["folder"]),
     )
     problems += [flaw_problem(source, flaw.path, flaw) for flaw in flaws_between(parts)]
     problems = _in_order([*merged(source, problems), *in_files], source.file)
@@ -251,7 +251,7 @@ def _profiles(source: Source, folder: Path) -> tuple[dict[str, Any], list[Proble
     A file that is absent stops the run only if a fleet uses the profile: nothing depends on the others.
     """
     section, fleets = source.content.get("profiles"), source.content.get("fleets")
-    used = [fleet.get("profile") for fleet in _entries(fleets).values() if isinstance(fleet, dict)]
+    used = [_entries(fleet).get("profile") for fleet in _entries(fleets).values()]
     profiles: dict[str, Any] = {}
     problems: list[Problem] = []
     warnings: list[Problem] = []
@@ -312,6 +312,10 @@ def _fleet_of(section: object) -> dict[str, str] | None:
         name: entry.fleet if isinstance(entry, Workload) else entry.get("fleet") for name, entry in section.items()
     }
     return {name: fleet for name, fleet in named.items() if isinstance(fleet, str)}
+
+
+def _prices(written: object, folder: Path) -> Path | None:
+    return folder / written if isinstance(written, str) and written.strip() else None
 
 
 def _read_or_none(read: Callable[[object], int], value: object) -> int | None:
