@@ -60,14 +60,20 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _about(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Does this inference fleet hold its latency SLO at this load, and what does it cost?"""
-    if version:
+def _print_version(wanted: bool) -> None:
+    """Answer ``--version`` before anything else is looked at."""
+    if wanted:
         _print(_version() + "\n")
         raise typer.Exit
+
+
+@app.callback()
+def _about(
+    version: Annotated[  # noqa: ARG001 - its callback has answered
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Does this inference fleet hold its latency SLO at this load, and what does it cost?"""
 
 
 @app.command()
@@ -231,8 +237,8 @@ def schema() -> None:
     _print(json.dumps(json_schema(), indent=2) + "\n")
 
 
-@app.command()
-def version() -> None:
+@app.command("version")
+def show_version() -> None:
     """Print the version."""
     _print(_version() + "\n")
 
@@ -274,9 +280,12 @@ def _terminated(signum: int, frame: object) -> NoReturn:  # noqa: ARG001
 
 def _version() -> str:
     """Version of the installed package."""
-    from importlib.metadata import version as version_of
+    from importlib.metadata import PackageNotFoundError, version
 
-    return f"headroom-sim {version_of('headroom-sim')}"
+    try:
+        return f"headroom-sim {version('headroom-sim')}"
+    except PackageNotFoundError:
+        return "headroom-sim, from a folder that is not installed"
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:

@@ -177,8 +177,11 @@ def _assumptions(scenario: Scenario, model: Model, engine: str, replications: in
         low, high = profile.range
         scatter = "no scatter" if profile.noise_kind == "none" else f"{profile.noise_kind} scatter"
         lines[f"profile {name}"] = f"{profile.citation}; batch {low} to {high}, {scatter}"
+    by_policy: dict[str, list[str]] = {}
     for name, fleet in scenario.fleets.items():
-        lines[f"fleet {name}"] = _policy_words(fleet)
+        by_policy.setdefault(_policy_words(fleet), []).append(name)
+    for policy, names in by_policy.items():
+        lines[f"fleet{'s' * (len(names) > 1)} {', '.join(names)}"] = policy
     for name, workload in scenario.workloads.items():
         lines[f"traffic {name}"] = _traffic_words(workload)
     if model.notes:
@@ -236,11 +239,14 @@ def span_words(ns: int) -> str:
 
     >>> [span_words(ns) for ns in (0, 5_000_000, 90 * NS_PER_S, 86_400 * NS_PER_S)]
     ['0 s', '5 ms', '90 s', '24 h']
-    >>> span_words(1_200 * NS_PER_S), span_words(1_201 * NS_PER_S)
-    ('20 min', '1201 s')
+    >>> span_words(1_200 * NS_PER_S), span_words(1_201 * NS_PER_S), span_words(1_500), span_words(7)
+    ('20 min', '1201 s', '1.5 us', '7 ns')
     """
     seconds = s_from_ns(ns)
     for unit, size in (("h", 3_600), ("min", 60)):
         if seconds >= 2 * size and seconds % (size / 2) == 0:
             return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s" if seconds >= 1 or ns == 0 else f"{1e3 * seconds:g} ms"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return "0 s" if ns == 0 else f"{ns} ns"

@@ -8,6 +8,7 @@ verdict, what could mislead about it, the bottleneck, latency, fleets, lost requ
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping
 from typing import IO, Final
 
@@ -193,7 +194,8 @@ def _verdict(workload: WorkloadReport, key: str, target: float) -> str:
         lost = ", ".join(
             f"{workload.outcomes[o]:,} {_OUTCOME_WORDS[o]}" for o in _OUTCOME_WORDS if workload.outcomes[o]
         )
-        return f"{name} is infinite, {limit}: too many requests were never answered ({lost})"
+        why = f"too many requests were never answered ({lost})" if lost else "the queue grows while requests come"
+        return f"{name} is infinite, {limit}: {why}"
     side = "to spare" if margin >= 0 else "too slow"
     line = f"{name} {duration(value)}, {limit}: {duration(abs(margin))} ({abs(margin) / target:.0%}) {side}"
     interval = (workload.ci95 or {}).get(key)
@@ -212,14 +214,20 @@ def _latency_table(report: Report) -> Table:
     for name in ("mean", "p50", "p90", "p95", "p99", "p99.9", "max"):
         table.add_column(name, justify="right", no_wrap=True)
     for workload in report.workloads:
-        if workload.latency_ms is None:
-            table.add_row(workload.name, *["-"] * 7)
+        if workload.latency_ms is None or _grows(report, workload):
+            table.add_row(Text(workload.name, "bold"), *["-"] * 7)
             continue
         table.add_row(Text(workload.name, "bold"), *_cells(workload.latency_ms))
         for words, part in (("  queue delay", workload.queue_ms), ("  service", workload.service_ms)):
             if part is not None:
                 table.add_row(words, *_cells(part))
     return table
+
+
+def _grows(report: Report, workload: WorkloadReport) -> bool:
+    """Whether its fleet's queue grows for ever: then every latency only says how long the run was."""
+    name = re.compile(rf"(?<![\w-]){re.escape(workload.fleet)}(?![\w-])")
+    return any(caution.code == "unstable" and name.search(caution.text) for caution in report.cautions)
 
 
 def _cells(latencies: Latencies) -> list[str]:
@@ -265,7 +273,8 @@ def _histogram(fleet: FleetReport, unicode: bool) -> Table:
     table.add_column(no_wrap=True)
     for sizes, count in groups.items():
         bar = ("█" if unicode else "#") * round(_BAR * count / most) or ("·" if unicode else ".")
-        table.add_row(sizes, percent(count / total), Text(bar, "blue"))
+        share = "<0.1%" if count < total / 1000 else percent(count / total)
+        table.add_row(sizes, share, Text(bar, "blue"))
     return table
 
 
@@ -336,7 +345,7 @@ def _cost(report: Report) -> RenderableType:
 def _assumptions(report: Report) -> RenderableType:
     """What the numbers rest on, one line each."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold", style="dim", max_width=24)
     table.add_column(overflow="fold")
     for name, what in report.assumptions.items():
         table.add_row(name, what)
