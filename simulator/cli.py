@@ -69,7 +69,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _about(
-    version: Annotated[  # noqa: ARG001 - its callback has answered
+    version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:

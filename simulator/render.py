@@ -8,7 +8,6 @@ verdict, what could mislead about it, the bottleneck, latency, fleets, lost requ
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable, Mapping
 from typing import IO, Final
 
@@ -168,7 +167,7 @@ def _verdicts(report: Report, unicode: bool) -> Table | None:
         for key, target in slo.targets.items():
             met = slo.met is not None and _is_met(slo.values[key], target)
             mark = Text(tick, "bold green") if met else Text("?" if slo.met is None else cross, "bold red")
-            table.add_row(mark, Text(workload.name, "bold"), _verdict(workload, key, target))
+            table.add_row(mark, Text(workload.name, "bold"), _verdict(report, workload, key, target))
         if slo.attainment is not None:
             goodput = (
                 "" if workload.goodput_rps is None else f", goodput {significant(workload.goodput_rps)} requests/s"
@@ -182,7 +181,7 @@ def _is_met(value: float | None, target: float) -> bool:
     return value is not None and value <= target
 
 
-def _verdict(workload: WorkloadReport, key: str, target: float) -> str:
+def _verdict(report: Report, workload: WorkloadReport, key: str, target: float) -> str:
     """One target in words: ``p99 42.1 ms, target 50 ms: 7.9 ms (16%) to spare``."""
     slo = workload.slo
     assert slo is not None
@@ -194,7 +193,8 @@ def _verdict(workload: WorkloadReport, key: str, target: float) -> str:
         lost = ", ".join(
             f"{workload.outcomes[o]:,} {_OUTCOME_WORDS[o]}" for o in _OUTCOME_WORDS if workload.outcomes[o]
         )
-        why = f"too many requests were never answered ({lost})" if lost else "the queue grows while requests come"
+        grows = any(fleet.unstable for fleet in report.fleets if fleet.name == workload.fleet)
+        why = "the queue grows while requests come" if grows else f"too many requests were never answered ({lost})"
         return f"{name} is infinite, {limit}: {why}"
     side = "to spare" if margin >= 0 else "too slow"
     line = f"{name} {duration(value)}, {limit}: {duration(abs(margin))} ({abs(margin) / target:.0%}) {side}"
@@ -213,8 +213,10 @@ def _latency_table(report: Report) -> Table:
     table.add_column("Latency, ms", overflow="fold", ratio=None)
     for name in ("mean", "p50", "p90", "p95", "p99", "p99.9", "max"):
         table.add_column(name, justify="right", no_wrap=True)
+    unstable = {fleet.name for fleet in report.fleets if fleet.unstable}
     for workload in report.workloads:
-        if workload.latency_ms is None or _grows(report, workload):
+        # A latency that only says how long the run was would be read as the fleet's.
+        if workload.latency_ms is None or workload.fleet in unstable:
             table.add_row(Text(workload.name, "bold"), *["-"] * 7)
             continue
         table.add_row(Text(workload.name, "bold"), *_cells(workload.latency_ms))
@@ -222,12 +224,6 @@ def _latency_table(report: Report) -> Table:
             if part is not None:
                 table.add_row(words, *_cells(part))
     return table
-
-
-def _grows(report: Report, workload: WorkloadReport) -> bool:
-    """Whether its fleet's queue grows for ever: then every latency only says how long the run was."""
-    name = re.compile(rf"(?<![\w-]){re.escape(workload.fleet)}(?![\w-])")
-    return any(caution.code == "unstable" and name.search(caution.text) for caution in report.cautions)
 
 
 def _cells(latencies: Latencies) -> list[str]:

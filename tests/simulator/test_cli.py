@@ -75,12 +75,9 @@ def test_json_has_every_key_that_other_programs_read(contract: Path) -> None:
     ran = simulate(contract, "--json")
     assert (0, "") == (ran.code, ran.err.replace("compiling the engine, once (about 10 s) ...\n", ""))
     report = ran.json()
-    top = {"schema_version", "scenario", "seed", "engine", "replications", "horizon_s", "warmup_s", "workloads", "fleets",
-           "cost", "timing_s"}  # fmt: skip
-    assert top <= set(report)
-    assert (1, "closed-loop-check", 7, "compiled", 1, 60.0, 10.0) == tuple(
-        report[key] for key in ("schema_version", "scenario", "seed", "engine", "replications", "horizon_s", "warmup_s")
-    )
+    head = ("schema_version", "scenario", "seed", "engine", "replications", "horizon_s", "warmup_s")
+    assert {*head, "workloads", "fleets", "cost", "timing_s"} <= set(report)
+    assert (1, "closed-loop-check", 7, "compiled", 1, 60.0, 10.0) == tuple(report[key] for key in head)
     search = report["workloads"]["search"]
     assert {"offered_rps", "throughput_rps", "goodput_rps", "items_per_s", "slo", "outcomes"} <= set(search)
     assert LATENCY_KEYS <= set(search["latency_ms"])
