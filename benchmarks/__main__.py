@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.measure import machine
 from benchmarks.registry import SPECS
 from benchmarks.report import machine_as_text, outcome_as_text, outcome_to_json, write_json
-from benchmarks.side_by_side import DisagreementError
+from benchmarks.spec import DisagreementError
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:

@@ -15,7 +15,7 @@ from benchmarks.processes import measure_memory, measure_replications, measure_s
 from benchmarks.scaling import measure_instances, measure_requests
 from benchmarks.side_by_side import measure_batching, measure_mm8
 from benchmarks.spec import BenchSpec, Effort, Target
-from benchmarks.work import Batching, MultiServer
+from benchmarks.work import Batching, Hello, MultiServer
 
 
 def _many_instances(instances: int) -> Batching:
@@ -26,6 +26,11 @@ def _many_instances(instances: int) -> Batching:
 def _replicated(_: int) -> Batching:
     """One replication, however many there are: half a million requests."""
     return Batching(500_000)
+
+
+def _shipped(_: int) -> Hello:
+    """Starting takes what it takes, whatever the size."""
+    return Hello()
 
 
 _ALL: Final = (
@@ -96,10 +101,10 @@ _ALL: Final = (
         name="start-up",
         question="how long does the command take before the simulation counts?",
         axis="requests",
-        build=Batching,
+        build=_shipped,
         measure=measure_start_up,
-        full=Effort(sizes=(1_000,), rounds=5, peer_requests=1),
-        quick=Effort(sizes=(1_000,), rounds=3, peer_requests=1),
+        full=Effort(sizes=(1,), rounds=5, peer_requests=1),
+        quick=Effort(sizes=(1,), rounds=3, peer_requests=1),
         targets=(
             Target("simulate --help", "at most", 0.5),
             Target("simulate, warm", "at most", 3),

@@ -13,6 +13,10 @@ NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """Names of specs, as one types them."""
 
 
+class DisagreementError(AssertionError):
+    """Two contenders that must answer the same did not: their times mean nothing."""
+
+
 class Work(Protocol):
     """Something to simulate, at a given size."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -140,3 +141,17 @@ workloads:
     fleet: servers
     arrivals: {{process: poisson, rate: {self.rate_rps!r}}}
 """
+
+
+@dataclass(frozen=True)
+class Hello:
+    """The smallest of the scenarios that the project ships."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(__file__).resolve().parents[1] / "scenarios" / "hello.yaml"
+
+    def scenario(self) -> str:
+        """The YAML text that ``simulate`` runs."""
+        return self.path.read_text(encoding="utf-8")

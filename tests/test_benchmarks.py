@@ -5,14 +5,28 @@ Nothing here is timed: sizes are tiny, and only results and structure are compar
 
 from __future__ import annotations
 
+import doctest
+import json
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import benchmarks
+from benchmarks import ours, processes
+from benchmarks.__main__ import main
 from benchmarks.measure import Lap, Timing, alternate
 from benchmarks.peers import cpp
-from benchmarks.work import Batching, MultiServer
+from benchmarks.registry import SPECS
+from benchmarks.side_by_side import must_agree
+from benchmarks.spec import BenchSpec, DisagreementError, Effort, Figure, Outcome, Target, verdict
+from benchmarks.work import Batching, Hello, MultiServer
+from simulator.scenario import load_scenario
 
 needs_compiler = pytest.mark.skipif(cpp.compiler() is None, reason="there is no C++ compiler on the path")
 
@@ -191,3 +205,190 @@ def test_the_load_of_the_batching_work_is_what_it_says(work: Batching) -> None:
     capacity_rps = work.instances * work.max_batch / (int(work.service_ns[work.max_batch]) / 1e9)
     assert work.load * capacity_rps == work.rate_rps
     assert all(small < large for small, large in pairwise(work.service_ns))
+
+
+TINY: Mapping[str, Effort] = {
+    "batching-4": Effort((1_500,), rounds=2, peer_requests=300),
+    "mm8": Effort((1_500,), rounds=2, peer_requests=200),
+    "scaling-requests": Effort((500, 1_000), rounds=2, peer_requests=1),
+    "scaling-instances": Effort((1, 40), rounds=1, peer_requests=1),
+    "replications": Effort((3,), rounds=1, peer_requests=1),
+    "memory": Effort((2_000,), rounds=1, peer_requests=1),
+    "start-up": Effort((1,), rounds=1, peer_requests=1),
+}
+IN_PROCESS = ("batching-4", "mm8", "scaling-requests", "scaling-instances")
+
+
+def measured(name: str) -> Outcome:
+    """What a spec measures at a size at which nothing can be learnt of speed."""
+    spec = SPECS[name]
+    if name == "scaling-instances":
+        spec = replace(spec, build=lambda instances: Batching(1_000, instances=instances))
+    if name == "replications":
+        spec = replace(spec, build=lambda _: Batching(500))
+    return spec.measure(spec, TINY[name])
+
+
+def test_every_spec_is_known_by_its_name() -> None:
+    """A spec filed under another name could not be asked for."""
+    assert list(SPECS) == [spec.name for spec in SPECS.values()]
+    assert set(TINY) == set(SPECS)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=lambda spec: spec.name)
+def test_every_scenario_of_a_spec_loads(spec: BenchSpec, tmp_path: Path) -> None:
+    """A benchmark whose scenario ``simulate`` refuses could be repeated by nobody."""
+    path = tmp_path / "scenario.yaml"
+    path.write_text(spec.build(spec.full.sizes[0]).scenario(), encoding="utf-8")
+    assert load_scenario(str(path)).workloads
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_a_spec_measures_what_its_targets_judge(name: str) -> None:
+    """A target without its figure would be reported as reached by nobody noticing."""
+    outcome = measured(name)
+    assert outcome.timings
+    assert all(timing.units > 0 and timing.laps for timing in outcome.timings)
+    assert len(outcome.figures) == len(outcome.by_name)
+    figures = {figure.name for figure in outcome.figures}
+    expected = {target.figure for target in SPECS[name].targets}
+    if name == "scaling-instances":
+        expected = {"40 over 1"}
+    assert expected <= figures
+
+
+@needs_compiler
+def test_our_engine_equals_the_cpp_loop_request_by_request() -> None:
+    """Times of two loops that answer differently cannot be compared."""
+    work = Batching(5_000, instances=3, load=0.9)
+    log = ours.run(ours.prepare(work)).requests
+    columns = cpp.Columns.of(len(log))
+    arrival_ns = log.arrival_ns.copy()
+    cpp.batching(arrival_ns, work.instances, work.max_batch, work.max_delay_ns, work.service_ns, columns)
+    assert columns.start_ns.tolist() == log.start_ns.tolist()
+    assert columns.end_ns.tolist() == log.end_ns.tolist()
+    assert columns.instance.tolist() == log.instance.tolist()
+    assert columns.batch.tolist() == log.batch.tolist()
+
+
+def test_replications_over_processes_report_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A speed-up by doing something else is none; and the reader must be told what the machine could give."""
+    monkeypatch.setattr(processes, "SPIN", "pass")
+    outcome = measured("replications")
+    assert ["two processes over one"] == list(outcome.by_name)
+    assert any("reports are equal" in note for note in outcome.notes)
+
+
+def test_memory_is_that_of_the_run_alone() -> None:
+    """Memory of the imports, or of the process that measures, would hide what a long run needs."""
+    outcome = measured("memory")
+    figure = outcome.by_name["memory of the run"]
+    if figure.value is None:
+        pytest.skip(outcome.notes[0])
+    assert 0 < figure.value < 1_000
+
+
+@pytest.mark.slow
+def test_start_up_is_measured_cold_and_warm() -> None:
+    """The first run compiles: were it among the warm ones, their median would be of something else."""
+    outcome = measured("start-up")
+    assert {target.figure for target in SPECS["start-up"].targets} < set(outcome.by_name)
+    assert any("announces itself" in note for note in outcome.notes)
+
+
+def test_a_command_that_fails_is_not_timed() -> None:
+    """A crash is quick: taken for a result, it would be a record."""
+    with pytest.raises(processes.CommandError, match="no such thing"):
+        processes.run_python("-c", "raise SystemExit('no such thing')")
+
+
+def test_columns_that_differ_are_an_error_that_names_the_request() -> None:
+    """A peer that disagrees must stop the benchmark, not lend it a ratio."""
+    same, other = np.array([5, 6, 7], np.int64), np.array([5, 6, 8], np.int64)
+    must_agree("end", same, same)
+    with pytest.raises(
+        DisagreementError, match="end: 1 of 3 requests differ, the first is request 2: 7 ns against 8 ns"
+    ):
+        must_agree("end", same, other)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(1.5, "reached"), (1.51, "missed"), (None, "not measured")], ids=["at", "beyond", "absent"]
+)
+def test_a_verdict_is_computed_from_the_figure(value: float | None, expected: str) -> None:
+    """A miss by little is a miss, and what was not measured is not reached."""
+    assert expected == verdict(Target("ratio", "at most", 1.5), Figure("ratio", value, "x"))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"name": "Batching 4"}, "lower-case words"),
+        ({"full": Effort((10, 5), 1, 1)}, "increasing"),
+        ({"quick": Effort((), 1, 1)}, "increasing"),
+        ({"quick": Effort((5,), 0, 1)}, "at least 1"),
+    ],
+)
+def test_a_spec_that_measures_nothing_is_refused(change: Mapping[str, object], complaint: str) -> None:
+    """A misspelt spec should fail where it is written, not after minutes."""
+    with pytest.raises(ValueError, match=complaint):
+        replace(SPECS["mm8"], **change)
+
+
+def test_the_command_prints_verdicts_and_writes_every_lap(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads the text and who reads the JSON must be told the same."""
+    spec = replace(SPECS["scaling-requests"], quick=TINY["scaling-requests"])
+    monkeypatch.setattr("benchmarks.__main__.SPECS", {spec.name: spec})
+    path = tmp_path / "figures.json"
+    assert 0 == main(["--quick", "--json", str(path)])
+    printed = capsys.readouterr().out
+    assert "scaling-requests: does a request cost the same" in printed
+    document = json.loads(path.read_text(encoding="utf-8"))
+    found = document["benchmarks"]["scaling-requests"]
+    (target,) = found["targets"]
+    assert f"target at most 1.25 x: {target['verdict']}" in printed
+    assert [2, 2] == [len(timing["laps"]) for timing in found["timings"].values()]
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_the_command_prints_a_scenario_that_simulate_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is timed must be something that anyone can run."""
+    assert 0 == main(["mm8", "--scenario", "1000"])
+    path = tmp_path / "mm8.yaml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    (fleet,) = load_scenario(str(path)).fleets.values()
+    assert 8 == fleet.model_instances
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["batching-5"], "there is no benchmark batching-5"),
+        (["--scenario", "10"], "takes one NAME"),
+        (["mm8", "--scenario", "0"], "takes one NAME"),
+        (["--json", "absent/figures.json"], "there is no folder absent"),
+    ],
+)
+def test_a_wrong_word_on_the_command_line_is_told_at_once(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A typing error noticed after ten minutes of measuring costs ten minutes."""
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert 2 == stopped.value.code
+    assert complaint in capsys.readouterr().err
+
+
+def test_the_scenario_that_start_up_times_is_the_one_that_ships() -> None:
+    """The command is judged by what a newcomer runs first."""
+    assert "name: hello" in Hello().scenario()
+
+
+@pytest.mark.parametrize("name", [found.name for found in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")])
+def test_the_examples_in_docstrings_hold(name: str) -> None:
+    """An example that no longer holds misleads whoever reads it."""
+    if name.endswith(("ciw_queue", "simpy_batching")):
+        pytest.importorskip(name)
+    assert 0 == doctest.testmod(import_module(name)).failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ciw
+import ciw  # type: ignore[import-untyped]
 
 
 def mean_wait_s(n_servers: int, arrival_rate: float, service_rate: float, n_requests: int, seed: int) -> float:

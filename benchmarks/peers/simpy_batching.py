@@ -55,6 +55,7 @@ class Instance:
                 if not following.triggered:
                     following.cancel()
                     break
+                assert isinstance(following.value, Request)
                 batch.append(following.value)
             for request in batch:
                 request.start_ns = int(self.env.now)
