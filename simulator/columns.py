@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator import log
 from simulator.clock import NEVER
@@ -26,49 +27,50 @@ from simulator.state import (
     REFUSED,
     SLOT,
     SOURCE,
-    WORKLOAD,
     Draws,
     Requests,
     State,
     Tables,
+    records,
 )
 
-LINKS: Final = (INSTANCE.HEAD, INSTANCE.TAIL, INSTANCE.LOOSE, INSTANCE.COMING, INSTANCE.COMING_TAIL)
-"""Columns of the instances that name a request row."""
+LINKS: Final = ("head", "tail", "loose", "coming", "coming_tail")
+"""Fields of an instance that name a request row."""
 
 
 def empty_state(model: Model, tables: Tables) -> State:
     """The state before the first event: everything idle, every client about to think."""
     n = sum(fleet.instances for fleet in model.fleets)
     slots = max(fleet.model_instances for fleet in model.fleets)
-    instances = np.zeros((n, INSTANCE.N_COLUMNS), dtype=np.int64)
-    instances[:, LINKS] = NIL
-    instances[:, INSTANCE.FLEET] = np.repeat(np.arange(len(model.fleets)), [f.instances for f in model.fleets])
-    instances[:, INSTANCE.IDLE] = np.repeat([f.model_instances for f in model.fleets], [f.instances for f in model.fleets])
-    instances[:, INSTANCE.CARRIED_NS] = batching.UNSET
-    instances[:, INSTANCE.TIMER_NS] = NEVER
-    instances[:, INSTANCE.BATCHER] = triton.FRESH
-    slot_rows = np.zeros((n, slots, SLOT.N_COLUMNS), dtype=np.int64)
-    slot_rows[:, :, SLOT.PHASE] = IDLE
-    slot_rows[:, :, SLOT.AT_NS] = NEVER
-    slot_rows[:, :, SLOT.HEAD] = NIL
-    sources = np.full((len(model.workloads), SOURCE.N_COLUMNS), NIL, dtype=np.int64)
-    sources[:, SOURCE.NEXT_NS] = NEVER
-    sources[:, SOURCE.POSITION] = 0
-    sources[:, SOURCE.CLIENTS] = 0
+    instances = records(n, INSTANCE)
+    for link in LINKS:
+        instances[link] = NIL
+    instances["fleet"] = np.repeat(np.arange(len(model.fleets)), [f.instances for f in model.fleets])
+    instances["idle"] = np.repeat([f.model_instances for f in model.fleets], [f.instances for f in model.fleets])
+    instances["carried_ns"] = batching.UNSET
+    instances["timer_ns"] = NEVER
+    instances["batcher"] = triton.FRESH
+    slot_rows = records((n, slots), SLOT)
+    slot_rows["phase"] = IDLE
+    slot_rows["at_ns"] = NEVER
+    slot_rows["head"] = NIL
+    sources = records(len(model.workloads), SOURCE)
+    sources["next_ns"] = NEVER
+    sources["deadline"] = NIL
+    sources["deadline_tail"] = NIL
     clients = sum(workload.clients for workload in model.workloads)
     return State(
-        counts=np.zeros(COUNT.N_PLACES, dtype=np.int64),
+        counts=records(1, COUNT),
         instances=instances,
         slots=slot_rows,
-        formed=np.zeros((n, 2 * slots + 1, FORMED.N_COLUMNS), dtype=np.int64),
+        formed=records((n, 2 * slots + 1), FORMED),
         events=np.full(2 * width(n), NEVER, dtype=np.int64),
         keys=_router_keys(model),
         sources=sources,
         client_ns=np.zeros(clients, dtype=np.int64),
         client=np.zeros(clients, dtype=np.int32),
         requests=_request_columns(model, 0),
-        batches=np.zeros((0, BATCH.N_COLUMNS), dtype=np.int64),
+        batches=records(0, BATCH),
     )
 
 
@@ -112,17 +114,19 @@ def _request_columns(model: Model, capacity: int) -> Requests:
 
 def with_room(model: Model, state: State, rows: int) -> State:
     """The same state with room for ``rows`` more requests, and as many more executions."""
-    used = int(state.counts[COUNT.REQUESTS])
-    executed = int(state.counts[COUNT.BATCHES])
+    used = int(state.counts[0].requests)
+    executed = int(state.counts[0].batches)
     slots = state.slots.shape[1]
     if used + rows > len(state.requests.arrival_ns):
         larger = _request_columns(model, used + rows)
+        old: npt.NDArray[Any]
+        new: npt.NDArray[Any]
         for old, new in zip(state.requests, larger, strict=True):
             new[: min(used, len(old))] = old[: min(used, len(new))]
         state = state._replace(requests=larger)
     # An execution takes at least one request that was waiting or is still to come.
     if executed + used + rows + slots + 1 > len(state.batches):
-        batches = np.empty((executed + used + rows + slots + 1, BATCH.N_COLUMNS), dtype=np.int64)
+        batches = records(executed + used + rows + slots + 1, BATCH)
         batches[:executed] = state.batches[:executed]
         state = state._replace(batches=batches)
     return state
@@ -133,15 +137,15 @@ def start_clients(model: Model, tables: Tables, draws: Draws, state: State) -> N
     for w, workload in enumerate(model.workloads):
         if not workload.clients:
             continue
-        first = int(tables.workloads[w, WORKLOAD.FIRST_CLIENT])
+        first = int(tables.workloads[w].first_client)
         times = draws.arrival_ns[draws.first[w] : draws.first[w] + workload.clients]
-        state.sources[w, SOURCE.POSITION] += workload.clients
+        state.sources[w].position += workload.clients
         order = np.lexsort((np.arange(workload.clients), times))
         order = order[times[order] < model.horizon_ns]
         state.client[first : first + len(order)] = order
         state.client_ns[first : first + len(order)] = times[order]
-        state.sources[w, SOURCE.CLIENTS] = len(order)
-        state.sources[w, SOURCE.NEXT_NS] = times[order[0]] if len(order) else NEVER
+        state.sources[w].clients = len(order)
+        state.sources[w].next_ns = times[order[0]] if len(order) else NEVER
 
 
 @kernel
@@ -149,16 +153,16 @@ def oldest_linked(state: State, oldest: int) -> int:
     """The oldest row, at most ``oldest``, that a queue still links; requests that timed out stay linked for a while."""
     requests = state.requests
     for instance in range(state.instances.shape[0]):
-        for head in (state.instances[instance, INSTANCE.HEAD], state.instances[instance, INSTANCE.COMING]):
+        for head in (state.instances[instance].head, state.instances[instance].coming):
             row = head
             while row != NIL:
                 oldest = min(oldest, row)
                 row = requests.following[row]
         for slot in range(state.slots.shape[1]):
-            if state.slots[instance, slot, SLOT.PHASE] != IDLE:
-                number = state.slots[instance, slot, SLOT.BATCH]
-                left = state.batches[number - state.counts[COUNT.FIRST_BATCH], BATCH.REQUESTS]
-                row = state.slots[instance, slot, SLOT.HEAD]
+            if state.slots[instance, slot].phase != IDLE:
+                number = state.slots[instance, slot].batch
+                left = state.batches[number - state.counts[0].first_batch].requests
+                row = state.slots[instance, slot].head
                 while left > 0:
                     oldest = min(oldest, row)
                     if requests.batch[row] == number:
@@ -169,12 +173,12 @@ def oldest_linked(state: State, oldest: int) -> int:
 
 def settled(state: State) -> tuple[int, int]:
     """How many leading request rows and execution rows are final and can be handed out."""
-    used = int(state.counts[COUNT.REQUESTS])
-    executed = int(state.counts[COUNT.BATCHES])
-    first_batch = int(state.counts[COUNT.FIRST_BATCH])
+    used = int(state.counts[0].requests)
+    executed = int(state.counts[0].batches)
+    first_batch = int(state.counts[0].first_batch)
     batch = state.requests.batch[:used]
     local = batch - first_batch
-    free_ns = state.batches[:executed, BATCH.FREE_NS]
+    free_ns = state.batches["free_ns"][:executed]
     open_rows = batch == -1
     ended = np.zeros(executed + 1, dtype=bool)
     ended[:executed] = free_ns != NIL
@@ -193,23 +197,24 @@ def settled(state: State) -> tuple[int, int]:
 
 def read_out(model: Model, tables: Tables, state: State, rows: int, batches: int) -> RunLog:
     """The first ``rows`` requests and ``batches`` executions as a log of their own."""
-    executed = int(state.counts[COUNT.BATCHES])
-    first_batch = int(state.counts[COUNT.FIRST_BATCH])
+    executed = int(state.counts[0].batches)
+    first_batch = int(state.counts[0].first_batch)
     r = state.requests
-    fleet_of = state.instances[:, INSTANCE.FLEET].astype(np.int32)
+    fleet_of = state.instances["fleet"].astype(np.int32)
     table = state.batches[:executed]
     number = r.batch[:rows].copy()
     served = number >= 0
     local = np.where(served, number - first_batch, 0)
     arrival_ns = r.arrival_ns[:rows].copy()
-    queued_ns = r.queued_ns[:rows].copy()
+    plain = tables.extras is None
+    queued_ns = arrival_ns.copy() if plain else r.queued_ns[:rows].copy()
     instance = r.instance[:rows].copy()
     workload = r.workload[:rows].copy()
     fleet = fleet_of[instance]
     if executed:
-        start_ns = np.where(served, table[local, BATCH.START_NS], log.NOWHERE)
-        end_ns = np.where(served, table[local, BATCH.END_NS], log.NOWHERE)
-        batch_items = np.where(served, table[local, BATCH.ITEMS], 0).astype(np.int32)
+        start_ns = np.where(served, table["start_ns"][local], log.NOWHERE)
+        end_ns = np.where(served, table["end_ns"][local], log.NOWHERE)
+        batch_items = np.where(served, table["items"][local], 0).astype(np.int32)
     else:
         start_ns = np.full(rows, log.NOWHERE, dtype=np.int64)
         end_ns = start_ns.copy()
@@ -219,7 +224,7 @@ def read_out(model: Model, tables: Tables, state: State, rows: int, batches: int
     reply_ns = tables.parts[fleet, PART.REPLY, batch_items]
     left_ns = np.where(served, end_ns + reply_ns, log.NOWHERE)
     left_ns[refused] = queued_ns[refused]
-    left_ns[expired] = arrival_ns[expired] + tables.workloads[workload[expired], WORKLOAD.TIMEOUT_NS]
+    left_ns[expired] = arrival_ns[expired] + tables.workloads["timeout_ns"][workload[expired]]
     queued_ns[refused | (expired & (queued_ns > left_ns))] = log.NOWHERE
     outcome = np.full(rows, log.IN_FLIGHT, dtype=np.int8)
     outcome[served] = log.COMPLETED
@@ -230,7 +235,7 @@ def read_out(model: Model, tables: Tables, state: State, rows: int, batches: int
         workload=workload,
         fleet=fleet,
         instance=instance,
-        items=r.items[:rows].copy(),
+        items=np.ones(rows, dtype=np.int32) if plain else r.items[:rows].copy(),
         arrival_ns=arrival_ns,
         queued_ns=queued_ns,
         start_ns=start_ns,
@@ -241,18 +246,18 @@ def read_out(model: Model, tables: Tables, state: State, rows: int, batches: int
         outcome=outcome,
     )
     done = table[:batches]
-    batch_instance = done[:, BATCH.INSTANCE].astype(np.int32)
+    batch_instance = done["instance"].astype(np.int32)
     batch_log = BatchLog(
         fleet=fleet_of[batch_instance],
         instance=batch_instance,
-        model_instance=done[:, BATCH.SLOT].astype(np.int32),
-        items=done[:, BATCH.ITEMS].astype(np.int32),
-        requests=done[:, BATCH.REQUESTS].astype(np.int32),
-        taken_ns=done[:, BATCH.TAKEN_NS].copy(),
-        start_ns=done[:, BATCH.START_NS].copy(),
-        end_ns=done[:, BATCH.END_NS].copy(),
-        free_ns=done[:, BATCH.FREE_NS].copy(),
-        work_ns=done[:, BATCH.WORK_NS].copy(),
+        model_instance=done["slot"].astype(np.int32),
+        items=done["items"].astype(np.int32),
+        requests=done["requests"].astype(np.int32),
+        taken_ns=done["taken_ns"].copy(),
+        start_ns=done["start_ns"].copy(),
+        end_ns=done["end_ns"].copy(),
+        free_ns=done["free_ns"].copy(),
+        work_ns=done["work_ns"].copy(),
     )
     log.freeze(*vars(requests).values(), *vars(batch_log).values())
     return RunLog(requests, batch_log)
@@ -260,21 +265,21 @@ def read_out(model: Model, tables: Tables, state: State, rows: int, batches: int
 
 def move_up(state: State, rows: int, batches: int) -> None:
     """Forget the first ``rows`` requests and ``batches`` executions; what is left moves to the top."""
-    used = int(state.counts[COUNT.REQUESTS])
-    executed = int(state.counts[COUNT.BATCHES])
+    used = int(state.counts[0].requests)
+    executed = int(state.counts[0].batches)
     for column in state.requests:
         if len(column):
             column[: used - rows] = column[rows:used].copy()
     state.batches[: executed - batches] = state.batches[batches:executed].copy()
-    state.counts[COUNT.REQUESTS] -= rows
-    state.counts[COUNT.BATCHES] -= batches
-    state.counts[COUNT.FIRST_BATCH] += batches
+    state.counts[0].requests -= rows
+    state.counts[0].batches -= batches
+    state.counts[0].first_batch += batches
     left = used - rows
     for links in (state.requests.following[:left], state.requests.following_deadline[:left]):
         links[:] = np.maximum(links - rows, NIL)
-    for column in LINKS:
-        state.instances[:, column] = np.maximum(state.instances[:, column] - rows, NIL)
-    state.slots[:, :, SLOT.HEAD] = np.maximum(state.slots[:, :, SLOT.HEAD] - rows, NIL)
+    for link in LINKS:
+        state.instances[link] = np.maximum(state.instances[link] - rows, NIL)
+    state.slots["head"] = np.maximum(state.slots["head"] - rows, NIL)
 
 
 def drop_passed_deadlines(state: State, rows: int) -> None:
@@ -283,8 +288,8 @@ def drop_passed_deadlines(state: State, rows: int) -> None:
     if not len(following):
         return
     for source in state.sources:
-        row = int(source[SOURCE.DEADLINE])
+        row = int(source.deadline)
         while row != NIL and row < rows:
             row = int(following[row])
-        source[SOURCE.DEADLINE] = row - rows if row != NIL else NIL
-        source[SOURCE.DEADLINE_TAIL] -= rows
+        source.deadline = row - rows if row != NIL else NIL
+        source.deadline_tail -= rows

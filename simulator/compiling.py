@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from calibration.problems import InputError, Problem
-from simulator.arrivals import ArrivalStream, ThinkTimes, mean_rate_rps, open_stream, read_series, read_trace_ns
+from simulator.arrivals import ArrivalStream, ThinkTimes, mean_rate_rps, open_stream
 from simulator.clock import NEVER, NS_PER_MS, s_from_ns
 from simulator.log import Int64s
 from simulator.model import UNBOUNDED, FleetModel, Model, WorkloadModel, item_work_ns
 from simulator.noise import noise_of
 from simulator.policies import batching, routing, service
+from simulator.recorded import read_recorded_trace, read_series
 
 if TYPE_CHECKING:
     from simulator.rate_series import RateSeries
@@ -51,7 +52,7 @@ def compile_model(scenario: Scenario, *, replication: int = 0) -> Model:
     InputError
         With every problem of the trace and rate files that the workloads name.
     """
-    traffic, problems = _traffic(scenario)
+    traffic, notes, problems = _traffic(scenario)
     if problems:
         raise InputError(problems)
     horizon_ns = scenario.horizon_ns or max(_end_ns(content) for content in traffic.values())
@@ -73,23 +74,27 @@ def compile_model(scenario: Scenario, *, replication: int = 0) -> Model:
         seed=scenario.seed,
         replication=replication,
         expected_requests=expected,
-        notes=tuple(note for content in traffic.values() for note in getattr(content, "notes", ())),
+        notes=notes,
     )
 
 
-def _traffic(scenario: Scenario) -> tuple[dict[str, Int64s | RateSeries], list[Problem]]:
-    """Contents of the files that workloads replay, by workload, and everything that is wrong with them."""
+def _traffic(scenario: Scenario) -> tuple[dict[str, Int64s | RateSeries], tuple[str, ...], list[Problem]]:
+    """Contents of the files that workloads replay, by workload, what was assumed, and everything that is wrong."""
     found: dict[str, Int64s | RateSeries] = {}
+    notes: list[str] = []
     problems: list[Problem] = []
     for name, workload in scenario.workloads.items():
         try:
             if workload.arrivals.process == "trace":
-                found[name] = read_trace_ns(workload.arrivals)
+                trace = read_recorded_trace(workload.arrivals)
+                found[name] = trace.arrival_ns
+                notes += trace.notes
             elif workload.arrivals.process == "rate_series":
-                found[name] = read_series(workload.arrivals)
+                found[name] = series = read_series(workload.arrivals)
+                notes += series.notes
         except InputError as error:
             problems += error.problems
-    return found, list(dict.fromkeys(problems))
+    return found, tuple(dict.fromkeys(notes)), list(dict.fromkeys(problems))
 
 
 def _end_ns(content: Int64s | RateSeries) -> int:
@@ -106,9 +111,7 @@ def fleet_model(scenario: Scenario, name: str) -> FleetModel:
     # Requests may be smaller than a batch can be, and with policy none they may be larger.
     largest = max(scenario.batch_range(name)[1], fleet.batching.max_batch_size)
     batches = np.arange(1, largest + 1)
-    parts: dict[str, Any] = {
-        f"{part}_ns": _by_items(profile.overhead_ms(f"{part}_ms", batches)) for part in PARTS
-    }
+    parts: dict[str, Any] = {f"{part}_ns": _by_items(profile.overhead_ms(f"{part}_ms", batches)) for part in PARTS}
     mean_ms = profile.mean_latency_ms(batches, allow_extrapolation=True)
     slowdown = scenario.slowdown(name)
     return FleetModel(
@@ -159,22 +162,19 @@ def _workload_model(
         return scenario.problem(f"workloads.{name}.arrivals.{key}", rule, value, remedy)
 
     def stream(seeds: np.random.SeedSequence) -> ArrivalStream:
-        given = {"trace": content} if isinstance(content, np.ndarray) else {"series": content}
-        return open_stream(arrivals, seeds, horizon_ns, problem_at=problem_at, **given)  # type: ignore[arg-type]
+        trace, series = (content, None) if isinstance(content, np.ndarray) else (None, content)
+        return open_stream(arrivals, seeds, horizon_ns, trace=trace, series=series, problem_at=problem_at)
 
     stream(np.random.SeedSequence(0))  # a series that ends too early is told before anything runs
     return WorkloadModel(arrivals=stream, **common)
 
 
-def _expected(
-    scenario: Scenario, workload: Workload, content: Int64s | RateSeries | None, horizon_ns: int
-) -> float:
+def _expected(scenario: Scenario, workload: Workload, content: Int64s | RateSeries | None, horizon_ns: int) -> float:
     """About how many requests a workload will send."""
     if isinstance(content, np.ndarray):
         return float(np.searchsorted(content, horizon_ns))
     if workload.arrivals.process != "closed_loop":
-        series = content if content is not None else None
-        return mean_rate_rps(workload.arrivals, horizon_ns, series=series) * s_from_ns(horizon_ns)
+        return (mean_rate_rps(workload.arrivals, horizon_ns, series=content) or 0.0) * s_from_ns(horizon_ns)
     # A closed loop is never faster than its fleet at full batches, nor than its clients.
     fleet = fleet_model(scenario, workload.fleet)
     per_instance_rps = 1e9 / item_work_ns(fleet)

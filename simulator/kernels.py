@@ -4,8 +4,8 @@
 counting them at each call boundary costs 3 microseconds a request, forty times the simulation itself. Such functions
 may not allocate.
 
-For the disk cache numba looks only at the date of the file that holds the compiled function, not at what that function calls. An
-upgrade that changes a policy, or an installer that sets all dates alike, would run the old decisions. So the cache
+For the disk cache numba looks only at the date of the file that holds the compiled function, not at what that function
+calls. An upgrade that changes a policy, or an installer that sets all dates alike, would run the old decisions. So the cache
 lives in a folder named after the content of every file that is compiled in.
 """
 
@@ -17,14 +17,18 @@ from pathlib import Path
 from typing import Final
 
 import numba
+import numpy as np
 
 _HERE: Final = Path(__file__).parent
 _COMPILED_IN: Final = (
     "compiled.py",
+    "compiled_batching.py",
+    "compiled_service.py",
     "state.py",
     "minima.py",
     "clients.py",
     "clock.py",
+    "log.py",
     "kernels.py",
     *sorted(f"policies/{path.name}" for path in (_HERE / "policies").glob("*.py")),
 )
@@ -62,3 +66,13 @@ inlined = numba.njit(_nrt=False, forceinline=True)
 """The same for functions on the path of every request: no call remains."""
 entry = numba.njit(_nrt=False, cache=True, nogil=True, error_model="numpy")
 """The same for the one function that Python calls; it is kept on disk."""
+
+
+@inlined
+def natural(index: int) -> int:
+    """Return an index that is 0 or more as an unsigned number: spares the engine Python's indexing from the end.
+
+    Four instructions at each of some forty places a request: a third of the run time. Only indices become unsigned;
+    arithmetic with a signed number gives a signed one again.
+    """
+    return np.uint64(index)  # type: ignore[return-value]

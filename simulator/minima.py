@@ -6,7 +6,7 @@ of a pair at half its index. Up to SCAN leaves only the leaves are kept and scan
 
 from __future__ import annotations
 
-from simulator.kernels import inlined
+from simulator.kernels import inlined, natural
 from simulator.log import Int64s
 from simulator.state import SCAN
 
@@ -24,18 +24,20 @@ def width(leaves: int) -> int:
 def smallest(tree: Int64s, offset: int, half: int, leaves: int) -> int:
     """Index of the smallest leaf, the first among equals."""
     if leaves <= SCAN:
+        # Without branches: which leaf is smallest is what a processor cannot predict.
         base = offset + half
         best = 0
-        value = tree[base]
+        value = tree[natural(base)]
         for leaf in range(1, leaves):
-            if tree[base + leaf] < value:
-                value = tree[base + leaf]
-                best = leaf
+            other = tree[natural(base + leaf)]
+            less = other < value
+            value = other if less else value
+            best = leaf if less else best
         return best
     node = 1
     while node < half:
         node = 2 * node
-        if tree[offset + node + 1] < tree[offset + node]:
+        if tree[natural(offset + node + 1)] < tree[natural(offset + node)]:
             node += 1
     return node - half
 
@@ -44,12 +46,13 @@ def smallest(tree: Int64s, offset: int, half: int, leaves: int) -> int:
 def put(tree: Int64s, offset: int, half: int, leaves: int, leaf: int, value: int) -> None:
     """Set a leaf and mend the minima above it."""
     node = half + leaf
-    tree[offset + node] = value
+    tree[natural(offset + node)] = value
     if leaves <= SCAN:
         return
     while node > 1:
         node >>= 1
-        least = min(tree[offset + 2 * node], tree[offset + 2 * node + 1])
-        if tree[offset + node] == least:
+        below = offset + 2 * node
+        least = min(tree[natural(below)], tree[natural(below + 1)])
+        if tree[natural(offset + node)] == least:
             return
-        tree[offset + node] = least
+        tree[natural(offset + node)] = least

@@ -16,7 +16,7 @@ from simulator.clock import NEVER
 from simulator.log import Int64s
 from simulator.minima import width
 from simulator.policies import batching, routing, service
-from simulator.state import FLEET, PART, WORKLOAD, Float64s, Tables
+from simulator.state import FLEET, PART, WORKLOAD, Float64s, Tables, records
 
 if TYPE_CHECKING:
     from simulator.draws import ArrivalTimes, ThinkDraws
@@ -130,7 +130,7 @@ class Model:
         largest = max(fleet.largest for fleet in fleets)
         slots = max(fleet.model_instances for fleet in fleets)
         sizes = max(max(len(fleet.preferred), 1) for fleet in fleets)
-        rows = np.zeros((len(fleets), FLEET.N_COLUMNS), dtype=np.int64)
+        rows = records(len(fleets), FLEET)
         parts = np.zeros((len(fleets), PART.N_ROWS, largest + 1), dtype=np.int64)
         slow = np.full((len(fleets), slots + 1), service.PPM, dtype=np.int64)
         preferred = np.zeros((len(fleets), sizes), dtype=np.int64)
@@ -141,20 +141,21 @@ class Model:
         for f, fleet in enumerate(fleets):
             order = turn_order(fleet.weights or (1,) * fleet.instances) if fleet.router == routing.SCHEDULE else []
             row = rows[f]
-            row[FLEET.FIRST] = first
-            row[FLEET.INSTANCES] = fleet.instances
-            row[FLEET.MODEL_INSTANCES] = fleet.model_instances
-            row[FLEET.RULE] = effective_rule(fleet)
-            row[FLEET.MAX_BATCH] = fleet.max_batch
-            row[FLEET.DELAY_NS] = fleet.delay_ns
-            row[FLEET.MAX_QUEUE] = fleet.max_queue
-            row[FLEET.ROUTER] = fleet.router
-            row[FLEET.SCHEDULE] = len(turns)
-            row[FLEET.TURNS] = len(order)
-            row[FLEET.ITEM_WORK_NS] = item_work_ns(fleet)
-            row[FLEET.KEYS] = keys
-            row[FLEET.FORMS_AHEAD] = forms_ahead(self, f)
-            row[FLEET.NOISY] = fleet.noise is not None
+            row.first = first
+            row.instances = fleet.instances
+            row.model_instances = fleet.model_instances
+            row.rule = effective_rule(fleet)
+            row.max_batch = fleet.max_batch
+            row.delay_ns = fleet.delay_ns
+            row.max_queue = fleet.max_queue
+            row.router = fleet.router
+            row.schedule = len(turns)
+            row.turns = len(order)
+            row.item_work_ns = item_work_ns(fleet)
+            row.keys = keys
+            row.forms_ahead = forms_ahead(self, f)
+            row.half = width(fleet.instances)
+            row.noisy = fleet.noise is not None
             parts[f, PART.SERVICE, : fleet.largest + 1] = fleet.service_ns
             for place, name in (
                 (PART.FRONTEND, "frontend_ns"),
@@ -183,19 +184,37 @@ class Model:
             noise=np.concatenate(factors) if factors else np.ones((0, service.NOISE_LEVELS + 1)),
             noise_row=noise_row,
             workloads=self._workload_rows(),
+            extras=None if self.plain else True,
             horizon_ns=self.horizon_ns,
         )
 
-    def _workload_rows(self) -> Int64s:
-        rows = np.zeros((len(self.workloads), WORKLOAD.N_COLUMNS), dtype=np.int64)
+    @property
+    def plain(self) -> bool:
+        """Whether nothing occurs that ``Tables.extras`` names."""
+        before_reply = ("frontend_ns", "enqueue_ns", "dispatch_ns", "release_ns")
+        return all(
+            fleet.model_instances == 1
+            and fleet.noise is None
+            and fleet.max_queue == UNBOUNDED
+            and effective_rule(fleet) != batching.TRITON
+            and not needs_coin(fleet)
+            and not any(fleet.part(name)[1:].any() for name in before_reply)
+            for fleet in self.fleets
+        ) and all(
+            not workload.clients and workload.items == (1,) and workload.timeout_ns == NEVER
+            for workload in self.workloads
+        )
+
+    def _workload_rows(self) -> Any:
+        rows = records(len(self.workloads), WORKLOAD)
         clients = 0
         for row, workload in zip(rows, self.workloads, strict=True):
-            row[WORKLOAD.FLEET] = workload.fleet
-            row[WORKLOAD.ITEMS] = workload.items[0] if len(workload.items) == 1 else 0
-            row[WORKLOAD.COIN] = needs_coin(self.fleets[workload.fleet])
-            row[WORKLOAD.CLOSED] = workload.clients > 0
-            row[WORKLOAD.TIMEOUT_NS] = workload.timeout_ns
-            row[WORKLOAD.FIRST_CLIENT] = clients
+            row.fleet = workload.fleet
+            row.items = workload.items[0] if len(workload.items) == 1 else 0
+            row.coin = needs_coin(self.fleets[workload.fleet])
+            row.closed = workload.clients > 0
+            row.timeout_ns = workload.timeout_ns
+            row.first_client = clients
             clients += workload.clients
         return rows
 

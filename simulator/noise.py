@@ -57,7 +57,8 @@ def _coarse(cv: Float64s) -> Float64s:
     if len(np.unique(cv)) <= MOST_ROWS:
         return cv
     steps = np.linspace(cv.min(), cv.max(), MOST_ROWS)
-    return steps[np.rint((cv - steps[0]) / (steps[1] - steps[0])).astype(np.int64)]
+    coarse: Float64s = steps[np.rint((cv - steps[0]) / (steps[1] - steps[0])).astype(np.int64)]
+    return coarse
 
 
 def normal_positions(generator: np.random.Generator, n: int) -> Float64s:
@@ -78,7 +79,8 @@ def _levels(relative: Float64s) -> Float64s:
     """The samples' quantiles at the middle of NOISE_LEVELS equal shares, of mean 1; the last one is never reached."""
     shares = (np.arange(NOISE_LEVELS) + 0.5) / NOISE_LEVELS
     levels = np.quantile(relative, shares, method="inverted_cdf")
-    return np.concatenate((levels, levels[-1:])) / levels.mean()
+    factors: Float64s = np.concatenate((levels, levels[-1:])) / levels.mean()
+    return factors
 
 
 def whole_positions(generator: np.random.Generator, n: int) -> Float64s:

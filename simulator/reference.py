@@ -12,20 +12,19 @@ process, have lower numbers: they finish what the current event began.)
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import simpy
 
 from simulator.clock import NEVER
 from simulator.draws import WorkloadDraws
-from simulator.log import COMPLETED, IN_FLIGHT, NOWHERE, REJECTED, TIMED_OUT, RunLog
-from simulator.model import FleetModel, Model, effective_rule, forms_ahead, item_work_ns, preferred_sizes, turn_order
-from simulator.policies import admission, batching, routing, service, triton
-from simulator.reference_batching import Formed, TritonBatcher, launch
+from simulator.log import COMPLETED, NOWHERE, REJECTED, TIMED_OUT, RunLog
+from simulator.model import Model, effective_rule, forms_ahead, item_work_ns, preferred_sizes, turn_order
+from simulator.policies import admission, batching, routing, service
+from simulator.reference_batching import TritonBatcher, launch
 from simulator.reference_log import run_log
+from simulator.reference_state import Batch, Fleet, Instance, Request
 
 Process = Generator[simpy.Event, Any, None]
 
@@ -48,88 +47,6 @@ def deadline_order(workload: int, row: int) -> int:
 def arrival_order(workload: int, client: int) -> int:
     """Then arrivals, by workload and client."""
     return _ARRIVALS + workload * _STEP + client
-
-
-@dataclass(eq=False)
-class Request:
-    """One request and what became of it: a row of the request log in the making."""
-
-    row: int
-    workload: int
-    items: int
-    noise: float
-    arrival_ns: int
-    instance: Instance
-    queued_ns: int = NOWHERE
-    batch: Batch | None = None
-    left_ns: int = NOWHERE
-    outcome: int = IN_FLIGHT
-    answered: simpy.Event | None = None
-    """Closed loop: its client waits for this."""
-
-    @property
-    def waiting(self) -> bool:
-        """Whether no model instance has taken it and it has not left."""
-        return self.batch is None and self.outcome == IN_FLIGHT
-
-
-@dataclass(eq=False)
-class Batch:
-    """One execution: a row of the batch log in the making."""
-
-    number: int
-    instance: Instance
-    slot: int
-    requests: list[Request]
-    items: int
-    work_ns: int
-    taken_ns: int
-    start_ns: int = NOWHERE
-    end_ns: int = NOWHERE
-    free_ns: int = NOWHERE
-    left_ns: int = 0
-    """Solo work left, as of ``since_ns``."""
-    since_ns: int = 0
-    process: simpy.Process | None = None
-
-
-@dataclass(eq=False)
-class Instance:
-    """One billed accelerator with its queue, its batcher and its model instances."""
-
-    index: int
-    fleet: Fleet
-    queue: deque[Request] = field(default_factory=deque)
-    """Requests that wait and are in no formed batch."""
-    idle: list[int] = field(default_factory=list)
-    """Free model instances, ascending."""
-    running: list[Batch] = field(default_factory=list)
-    ready_ns: int = 0
-    """When the worker that collects now turned to the queue."""
-    carried_ns: int = batching.UNSET
-    timer_ns: int = NEVER
-    frontend_free_ns: int = 0
-    batcher: TritonBatcher | None = None
-
-    @property
-    def waiting_items(self) -> int:
-        """Items waiting in the queue."""
-        return sum(request.items for request in self.queue)
-
-
-@dataclass(eq=False)
-class Fleet:
-    """Identical instances behind a router."""
-
-    model: FleetModel
-    rule: int
-    forms_ahead: bool
-    item_work_ns: int
-    preferred: Any
-    turns: list[int]
-    instances: list[Instance] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
-    turn: int = 0
 
 
 class Reference:
@@ -406,6 +323,3 @@ def run_reference(model: Model) -> RunLog:
     run = Reference(model)
     run.env.run()
     return run_log(run)
-
-
-__all__ = ["Batch", "Fleet", "Formed", "Instance", "Reference", "Request", "run_reference", "triton"]

@@ -11,7 +11,8 @@ from simulator.clock import NEVER
 from simulator.policies import batching, triton
 
 if TYPE_CHECKING:
-    from simulator.reference import Instance, Reference, Request
+    from simulator.reference import Reference
+    from simulator.reference_state import Instance, Request
 
 
 def launch(run: Reference, instance: Instance) -> None:
@@ -35,9 +36,7 @@ def launch(run: Reference, instance: Instance) -> None:
         batch = [instance.queue.popleft()]
         items = batch[0].items
         most = 1 if instance.fleet.rule == batching.NONE else fleet.max_batch
-        while (
-            instance.queue and len(batch) < most and batching.joins(items, instance.queue[0].items, fleet.max_batch)
-        ):
+        while instance.queue and len(batch) < most and batching.joins(items, instance.queue[0].items, fleet.max_batch):
             items += instance.queue[0].items
             batch.append(instance.queue.popleft())
         run.take(instance, batch)

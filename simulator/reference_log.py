@@ -10,7 +10,8 @@ import numpy as np
 from simulator.log import NOWHERE, BatchLog, RequestLog, RunLog, freeze
 
 if TYPE_CHECKING:
-    from simulator.reference import Batch, Reference, Request
+    from simulator.reference import Reference
+    from simulator.reference_state import Batch, Request
 
 
 def run_log(run: Reference) -> RunLog:
@@ -59,7 +60,7 @@ def _table(kind: type[Any], rows: list[dict[str, int]]) -> Any:
     """Columns of the types the log declares: times and numbers int64, outcomes int8, the rest int32."""
     columns = {}
     for column in fields(kind):
-        dtype = np.int8 if column.name == "outcome" else np.int32
+        dtype: type[np.signedinteger[Any]] = np.int8 if column.name == "outcome" else np.int32
         if column.name.endswith("_ns") or column.name == "batch":
             dtype = np.int64
         columns[column.name] = np.array([row[column.name] for row in rows], dtype=dtype)

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-import numpy as np
-
 from simulator import columns, compiled
 from simulator.clock import NEVER
 from simulator.draws import WorkloadDraws, side_by_side
 from simulator.log import Int32s, Int64s, RunLog
 from simulator.model import Model
-from simulator.state import COUNT, SOURCE, Draws, Float64s, State
+from simulator.state import Draws, Float64s, State
 
 Engine = Literal["compiled", "reference"]
 
@@ -53,7 +51,7 @@ def run_logs(
     model: Model,
     engine: Engine = "compiled",
     *,
-    stretch: int | None | Literal["auto"] = "auto",
+    stretch: int | Literal["auto"] | None = "auto",
     timing: Timing | None = None,
 ) -> Iterator[RunLog]:
     """The log of one run in stretches of about ``stretch`` requests; None for one piece.
@@ -104,7 +102,7 @@ class _CompiledRun:
                     yield self._hand_out()
                     self._state = columns.with_room(self._model, self._state, stretch)
             if until_ns == NEVER:
-                used, executed = self._used(), int(self._state.counts[COUNT.BATCHES])
+                used, executed = self._used(), int(self._state.counts[0].batches)
                 yield columns.read_out(self._model, self._tables, self._state, used, executed)
             else:
                 yield self._hand_out()
@@ -115,7 +113,7 @@ class _CompiledRun:
         return [self._model.horizon_ns * k // n for k in range(1, n)] + [NEVER]
 
     def _used(self) -> int:
-        return int(self._state.counts[COUNT.REQUESTS])
+        return int(self._state.counts[0].requests)
 
     def _hand_out(self) -> RunLog:
         rows, batches = columns.settled(self._state)
@@ -156,7 +154,7 @@ class _CompiledRun:
 
     def _left(self, workload: int) -> Columns:
         """The draws of a workload that no request has used yet."""
-        position = int(self._state.sources[workload, SOURCE.POSITION])
+        position = int(self._state.sources[workload].position)
         times, items, coins, noise = self._columns[workload]
         return times[position:], items[position:], coins[position:], noise[position:]
 
@@ -164,11 +162,11 @@ class _CompiledRun:
         """Lay the columns side by side and point every source at its next draw."""
         self._draws: Draws = side_by_side(self._columns, self._noisy)
         sources = self._state.sources
-        sources[:, SOURCE.POSITION] = 0
+        sources["position"] = 0
         for w, source in enumerate(self._sources):
             times = self._columns[w][0]
             if not source.closed:
-                sources[w, SOURCE.NEXT_NS] = times[0] if len(times) else NEVER
+                sources[w].next_ns = times[0] if len(times) else NEVER
         if not self._started:
             self._started = True
             columns.start_clients(self._model, self._tables, self._draws, self._state)
@@ -190,7 +188,7 @@ def warm_up(model: Model, timing: Timing | None = None) -> None:
     """Compile the engine, or load it from the cache, without running anything."""
     start = time.perf_counter()
     job = _CompiledRun(model, Timing())
-    job._set_out()
+    job._draw(0)
     compiled.advance(job._tables, job._draws, job._state, -1)
     if timing is not None:
         timing.compile += time.perf_counter() - start

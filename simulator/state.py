@@ -1,7 +1,8 @@
-"""The layouts that the compiled engine works on: which column of which table holds what.
+"""The layouts that the compiled engine works on: which field of which table holds what.
 
-Tables are int64 matrices, one row a thing, so that a row is a cache line or two. Rows and columns are named here and
-nowhere else (as named tuples of column numbers: numba folds them into the code). Python never sees these tables except through :mod:`simulator.run`.
+Tables are arrays of records of int64 fields, one record a thing, so that what is used together lies in a cache line
+or two and a field is a constant offset. Each record is described here once, as a named tuple; its dtype has the same
+fields in the same order. Outside the engine only :mod:`simulator.columns` and :mod:`simulator.model` touch them.
 
 Why not one heap of events: an instance has at most one next event that matters, so the engine keeps one time an
 instance and looks for the smallest (linear up to SCAN instances, a tree of minima above). That is two to four times
@@ -10,7 +11,7 @@ faster than a heap and never holds a cancelled timer.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from simulator.log import Int32s, Int64s
 
 Float64s = npt.NDArray[np.float64]
+Records = Any
+"""An array of records: ``records[i].field``."""
 
 NIL: Final = -1
 """No row: the end of a linked list."""
@@ -31,70 +34,78 @@ SCAN: Final = 32
 """Up to this many instances a linear scan finds the next event faster than a tree of minima."""
 
 
-class InstanceColumns(NamedTuple):
-    """Columns of ``State.instances``, one row an instance (an accelerator)."""
+def record_type(record: type[NamedTuple]) -> np.dtype[np.void]:
+    """Dtype with an int64 field for each field of the named tuple."""
+    return np.dtype([(name, np.int64) for name in record._fields], align=True)
 
-    FLEET: int = 0
-    HEAD: int = 1
+
+def records(shape: int | tuple[int, ...], dtype: np.dtype[np.void]) -> Any:
+    """Zeroed records whose fields read as attributes, in compiled code as in Python."""
+    return np.zeros(shape, dtype=dtype).view(np.recarray)
+
+
+class InstanceRecord(NamedTuple):
+    """A record of ``State.instances``, one an instance (an accelerator)."""
+
+    fleet: int
+    head: int
     """First request of the queue, formed batches first; NIL when empty."""
-    TAIL: int = 2
-    LOOSE: int = 3
+    tail: int
+    loose: int
     """First request of the queue that is in no formed batch."""
-    WAITING: int = 4
+    waiting: int
     """Requests queued that are in no formed batch."""
-    WAITING_ITEMS: int = 5
-    IDLE: int = 6
+    waiting_items: int
+    idle: int
     """Free model instances."""
-    RUNNING: int = 7
+    running: int
     """Executions on the accelerator now."""
-    READY_NS: int = 8
+    ready_ns: int
     """When the worker that collects now turned to the queue."""
-    CARRIED_NS: int = 9
+    carried_ns: int
     """Timer carried over from a launch that left requests behind, or UNSET."""
-    TIMER_NS: int = 10
+    timer_ns: int
     """When the batcher acts of its own accord; NEVER when it does not."""
-    FRONTEND_NS: int = 11
+    frontend_ns: int
     """When the serial front end is free again."""
-    COMING: int = 12
+    coming: int
     """First request on its way into the queue (front end, enqueue), by time; NIL if none."""
-    COMING_TAIL: int = 13
-    FORMED: int = 14
+    coming_tail: int
+    formed: int
     """Formed batches (Triton)."""
-    FORMED_HEAD: int = 15
+    formed_head: int
     """Row of the oldest formed batch in the instance's ring."""
-    BATCHER: int = 16
+    batcher: int
     """State of Triton's batcher: FRESH, OPEN or STALE."""
-    OPEN_ITEMS: int = 17
+    open_items: int
     """Items in the batch that may still grow; 0 unless OPEN."""
-    HOPED: int = 18
+    hoped: int
     """Queued items for which an arrival wakes the batcher."""
-    LOOKED_NS: int = 19
+    looked_ns: int
     """When the batcher last looked."""
-    BLOCKED: int = 20
+    blocked: int
     """1 while the batcher waits for room among the formed batches."""
-    N_COLUMNS: int = 24
 
 
-INSTANCE: Final = InstanceColumns()
+INSTANCE: Final = record_type(InstanceRecord)
 
 
-class SlotColumns(NamedTuple):
-    """Columns of ``State.slots``, one row a model instance."""
+class SlotRecord(NamedTuple):
+    """A record of ``State.slots``, one a model instance."""
 
-    PHASE: int = 0
-    AT_NS: int = 1
+    phase: int
+    at_ns: int
     """When the phase ends; NEVER when idle."""
-    WORK_NS: int = 2
+    work_ns: int
     """Solo work left of the execution, as of SINCE_NS."""
-    SINCE_NS: int = 3
-    BATCH: int = 4
+    since_ns: int
+    batch: int
     """Number of the execution."""
-    HEAD: int = 5
+    head: int
     """First request of the batch."""
-    N_COLUMNS: int = 8
 
 
-SLOT: Final = SlotColumns()
+SLOT: Final = record_type(SlotRecord)
 
 
 IDLE: Final = 0
@@ -103,100 +114,97 @@ EXECUTING: Final = 2
 RELEASING: Final = 3
 
 
-class BatchColumns(NamedTuple):
-    """Columns of ``State.batches``, one row an execution."""
+class BatchRecord(NamedTuple):
+    """A record of ``State.batches``, one an execution."""
 
-    INSTANCE: int = 0
-    SLOT: int = 1
-    ITEMS: int = 2
-    REQUESTS: int = 3
-    TAKEN_NS: int = 4
-    START_NS: int = 5
-    END_NS: int = 6
-    FREE_NS: int = 7
-    WORK_NS: int = 8
-    N_COLUMNS: int = 9
-
-
-BATCH: Final = BatchColumns()
+    instance: int
+    slot: int
+    items: int
+    requests: int
+    taken_ns: int
+    start_ns: int
+    end_ns: int
+    free_ns: int
+    work_ns: int
 
 
-class FormedColumns(NamedTuple):
-    """Columns of ``State.formed[instance, ring row]``, a batch that Triton formed ahead."""
-
-    REQUESTS: int = 0
-    ITEMS: int = 1
-    OLDEST_NS: int = 2
-    N_COLUMNS: int = 3
+BATCH: Final = record_type(BatchRecord)
 
 
-FORMED: Final = FormedColumns()
+class FormedRecord(NamedTuple):
+    """A record of ``State.formed[instance, ring place]``, a batch that Triton formed ahead."""
+
+    requests: int
+    items: int
+    oldest_ns: int
 
 
-class SourceColumns(NamedTuple):
-    """Columns of ``State.sources``, one row a workload."""
+FORMED: Final = record_type(FormedRecord)
 
-    NEXT_NS: int = 0
+
+class SourceRecord(NamedTuple):
+    """A record of ``State.sources``, one a workload."""
+
+    next_ns: int
     """Its next arrival; NEVER when it has none left in this stretch."""
-    POSITION: int = 1
+    position: int
     """Draws consumed, counted within the stretch's columns."""
-    CLIENTS: int = 2
+    clients: int
     """Clients of a closed loop that are about to send (size of its heap)."""
-    DEADLINE: int = 3
+    deadline: int
     """Oldest request that may still time out; NIL if none."""
-    DEADLINE_TAIL: int = 4
-    N_COLUMNS: int = 8
+    deadline_tail: int
 
 
-SOURCE: Final = SourceColumns()
+SOURCE: Final = record_type(SourceRecord)
 
 
-class CountPlaces(NamedTuple):
-    """Places of ``State.counts``."""
+class CountRecord(NamedTuple):
+    """The only record of ``State.counts``."""
 
-    REQUESTS: int = 0
+    requests: int
     """Rows used in the request columns of this stretch."""
-    BATCHES: int = 1
+    batches: int
     """Rows used in the batch table of this stretch."""
-    FIRST_BATCH: int = 2
+    first_batch: int
     """Number of the execution in row 0 of the batch table."""
-    PICKS: int = 3
+    picks: int
     """Requests routed since the start of the run."""
-    N_PLACES: int = 4
 
 
-COUNT: Final = CountPlaces()
+COUNT: Final = record_type(CountRecord)
 
 
-class FleetColumns(NamedTuple):
-    """Columns of ``Tables.fleets``, one row a fleet."""
+class FleetRecord(NamedTuple):
+    """A record of ``Tables.fleets``, one a fleet."""
 
-    FIRST: int = 0
+    first: int
     """Its first instance."""
-    INSTANCES: int = 1
-    MODEL_INSTANCES: int = 2
-    RULE: int = 3
+    instances: int
+    model_instances: int
+    rule: int
     """Code in :mod:`simulator.policies.batching`."""
-    MAX_BATCH: int = 4
-    DELAY_NS: int = 5
-    MAX_QUEUE: int = 6
-    ROUTER: int = 7
+    max_batch: int
+    delay_ns: int
+    max_queue: int
+    router: int
     """Code in :mod:`simulator.policies.routing`."""
-    SCHEDULE: int = 8
+    schedule: int
     """Where its turn order begins in ``Tables.schedule``."""
-    TURNS: int = 9
+    turns: int
     """Length of its turn order."""
-    ITEM_WORK_NS: int = 10
+    item_work_ns: int
     """Work that the router expects of one item."""
-    KEYS: int = 11
+    keys: int
     """Where its router keys begin in ``State.keys``."""
-    FORMS_AHEAD: int = 12
+    forms_ahead: int
     """1 if Triton's batcher may form batches while all model instances are busy."""
-    NOISY: int = 13
-    N_COLUMNS: int = 16
+    noisy: int
+    half: int
+    """Its instances rounded up to a power of two: leaves of its tree of router keys."""
 
 
-FLEET: Final = FleetColumns()
+FLEET: Final = record_type(FleetRecord)
 
 
 class PartRows(NamedTuple):
@@ -220,31 +228,30 @@ class PartRows(NamedTuple):
 PART: Final = PartRows()
 
 
-class WorkloadColumns(NamedTuple):
-    """Columns of ``Tables.workloads``, one row a workload."""
+class WorkloadRecord(NamedTuple):
+    """A record of ``Tables.workloads``, one a workload."""
 
-    FLEET: int = 0
-    ITEMS: int = 1
+    fleet: int
+    items: int
     """Items of every request; 0 if they are drawn."""
-    COIN: int = 2
+    coin: int
     """1 if its router draws coins."""
-    CLOSED: int = 3
+    closed: int
     """1 if its requests come from a closed loop of clients."""
-    TIMEOUT_NS: int = 4
+    timeout_ns: int
     """How long after its arrival a request that no model instance took is given up; NEVER if not."""
-    FIRST_CLIENT: int = 5
+    first_client: int
     """Where its clients begin in the heaps."""
-    N_COLUMNS: int = 8
 
 
-WORKLOAD: Final = WorkloadColumns()
+WORKLOAD: Final = record_type(WorkloadRecord)
 
 
 class Tables(NamedTuple):
     """Everything that stays the same during a run, in integers."""
 
-    fleets: Int64s
-    """(fleets, FLEET.N_COLUMNS)"""
+    fleets: Records
+    """(fleets, FLEET records)"""
     parts: Int64s
     """(fleets, PART.N_ROWS, largest batch + 1) in ns; column 0 is not used"""
     slow_ppm: Int64s
@@ -257,8 +264,11 @@ class Tables(NamedTuple):
     """(rows, NOISE_LEVELS + 1) factors around 1"""
     noise_row: Int64s
     """(fleets, largest batch + 1) which row of ``noise`` a batch uses"""
-    workloads: Int64s
-    """(workloads, WORKLOAD.N_COLUMNS)"""
+    workloads: Records
+    """(workloads, WORKLOAD records)"""
+    extras: bool | None
+    """None if the model is plain: open workloads of one item a request without timeouts, one model instance, no
+    overheads before the reply, no noise, no bound, no rule that forms ahead. The compiler then leaves out the rest."""
     horizon_ns: int
     """Nobody sends a request at or after this time."""
 
@@ -288,26 +298,26 @@ class Requests(NamedTuple):
 class State(NamedTuple):
     """Everything that changes during a run; all of it survives between two stretches of a streamed run."""
 
-    counts: Int64s
-    instances: Int64s
-    """(instances, INSTANCE.N_COLUMNS)"""
-    slots: Int64s
-    """(instances, model instances, SLOT.N_COLUMNS)"""
-    formed: Int64s
-    """(instances, ring rows, FORMED.N_COLUMNS); ring rows = 2 x model instances + 1"""
+    counts: Records
+    instances: Records
+    """(instances, INSTANCE records)"""
+    slots: Records
+    """(instances, model instances, SLOT records)"""
+    formed: Records
+    """(instances, ring rows, FORMED records); ring rows = 2 x model instances + 1"""
     events: Int64s
     """Tree of minima over the instances' next event times; leaves from index len / 2."""
     keys: Int64s
     """The fleets' router keys, a tree of minima each, one after the other."""
-    sources: Int64s
-    """(workloads, SOURCE.N_COLUMNS)"""
+    sources: Records
+    """(workloads, SOURCE records)"""
     client_ns: Int64s
     """Heaps of the closed loops' clients, one workload after the other: when each sends."""
     client: Int32s
     """Which client that is."""
     requests: Requests
-    batches: Int64s
-    """(rows, BATCH.N_COLUMNS)"""
+    batches: Records
+    """(rows, BATCH records)"""
 
 
 class Draws(NamedTuple):
