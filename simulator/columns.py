@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator import log
 from simulator.clock import NEVER
@@ -38,7 +37,7 @@ LINKS: Final = ("head", "tail", "loose", "coming", "coming_tail")
 """Fields of an instance that name a request row."""
 
 
-def empty_state(model: Model, tables: Tables) -> State:
+def empty_state(model: Model) -> State:
     """The state before the first event: everything idle, every client about to think."""
     n = sum(fleet.instances for fleet in model.fleets)
     slots = max(fleet.model_instances for fleet in model.fleets)
@@ -119,9 +118,8 @@ def with_room(model: Model, state: State, rows: int) -> State:
     slots = state.slots.shape[1]
     if used + rows > len(state.requests.arrival_ns):
         larger = _request_columns(model, used + rows)
-        old: npt.NDArray[Any]
-        new: npt.NDArray[Any]
-        for old, new in zip(state.requests, larger, strict=True):
+        for name, new in larger._asdict().items():
+            old = getattr(state.requests, name)
             new[: min(used, len(old))] = old[: min(used, len(new))]
         state = state._replace(requests=larger)
     # An execution takes at least one request that was waiting or is still to come.
@@ -195,7 +193,7 @@ def settled(state: State) -> tuple[int, int]:
     return rows, batches
 
 
-def read_out(model: Model, tables: Tables, state: State, rows: int, batches: int) -> RunLog:
+def read_out(tables: Tables, state: State, rows: int, batches: int) -> RunLog:
     """The first ``rows`` requests and ``batches`` executions as a log of their own."""
     executed = int(state.counts[0].batches)
     first_batch = int(state.counts[0].first_batch)

@@ -5,8 +5,8 @@ counting them at each call boundary costs 3 microseconds a request, forty times 
 may not allocate.
 
 For the disk cache numba looks only at the date of the file that holds the compiled function, not at what that function
-calls. An upgrade that changes a policy, or an installer that sets all dates alike, would run the old decisions. So the cache
-lives in a folder named after the content of every file that is compiled in.
+calls. An upgrade that changes a policy, or an installer that sets all dates alike, would run the old decisions. So
+the cache lives in a folder named after the content of every file that is compiled in.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class _CompiledRun:
         self._tables = model.tables()
         self._sources = [WorkloadDraws(model, w) for w in range(len(model.workloads))]
         self._columns: list[Columns] = [source.more(0) for source in self._sources]
-        self._state = columns.empty_state(model, self._tables)
+        self._state = columns.empty_state(model)
         self._noisy = any(fleet.noise is not None for fleet in model.fleets)
         self._started = False
 
@@ -103,7 +103,7 @@ class _CompiledRun:
                     self._state = columns.with_room(self._model, self._state, stretch)
             if until_ns == NEVER:
                 used, executed = self._used(), int(self._state.counts[0].batches)
-                yield columns.read_out(self._model, self._tables, self._state, used, executed)
+                yield columns.read_out(self._tables, self._state, used, executed)
             else:
                 yield self._hand_out()
 
@@ -117,7 +117,7 @@ class _CompiledRun:
 
     def _hand_out(self) -> RunLog:
         rows, batches = columns.settled(self._state)
-        log = columns.read_out(self._model, self._tables, self._state, rows, batches)
+        log = columns.read_out(self._tables, self._state, rows, batches)
         columns.drop_passed_deadlines(self._state, rows)
         columns.move_up(self._state, rows, batches)
         self._timing.stretches += 1
