@@ -90,9 +90,16 @@ class _CompiledRun:
 
     def logs(self, stretch: int | None) -> Iterator[RunLog]:
         """Every stretch's log, the last one with what is left."""
-        ends = [NEVER] if stretch is None else self._ends(stretch)
-        for until_ns in ends:
-            self._draw(until_ns)
+        span_ns = self._model.horizon_ns
+        if stretch is not None:
+            span_ns = max(int(span_ns * stretch / max(self._model.expected_requests, stretch)), 1)
+        until_ns = 0
+        while until_ns != NEVER:
+            until_ns = until_ns + span_ns if until_ns + span_ns < self._model.horizon_ns else NEVER
+            drawn = self._draw(until_ns, stretch)
+            if stretch is not None:
+                # Traffic that swells gets shorter spans: the rows are the same however it is cut.
+                span_ns = max(int(span_ns * min(max(stretch / max(drawn, 1), 1 / 8), 2)), 1)
             while (status := self._advance(until_ns)) != compiled.DONE:
                 if status == compiled.DRY:
                     self._draw_more()
@@ -107,11 +114,6 @@ class _CompiledRun:
             else:
                 yield self._hand_out()
 
-    def _ends(self, stretch: int) -> list[int]:
-        """Where the stretches end: equal spans of time with about ``stretch`` requests each, then never."""
-        n = max(int(self._model.expected_requests / stretch), 1)
-        return [self._model.horizon_ns * k // n for k in range(1, n)] + [NEVER]
-
     def _used(self) -> int:
         return int(self._state.counts[0].requests)
 
@@ -123,8 +125,12 @@ class _CompiledRun:
         self._timing.stretches += 1
         return log
 
-    def _draw(self, until_ns: int) -> None:
-        """Draw what the open workloads need before ``until_ns``; closed loops get a first supply."""
+    def _draw(self, until_ns: int, most_rows: int | None = None) -> int:
+        """Draw what the open workloads need before ``until_ns``, and say how many requests that is.
+
+        Closed loops get a first supply. Room is made for them all, or for ``most_rows``: a stretch with more is handed
+        out in parts.
+        """
         start = time.perf_counter()
         open_requests = 0
         for w, source in enumerate(self._sources):
@@ -137,8 +143,10 @@ class _CompiledRun:
                 open_requests += len(self._columns[w][0])
         self._timing.draw += time.perf_counter() - start
         closed = sum(len(self._columns[w][0]) for w, source in enumerate(self._sources) if source.closed)
-        self._state = columns.with_room(self._model, self._state, open_requests + closed)
+        rows = open_requests + closed
+        self._state = columns.with_room(self._model, self._state, rows if most_rows is None else min(rows, most_rows))
         self._set_out()
+        return open_requests
 
     def _draw_more(self) -> None:
         """A closed loop has used its draws: double them."""
