@@ -1,4 +1,4 @@
-"""The compiled engine's tables between two calls: allocated, grown, read out as logs, and moved up when streamed."""
+"""The compiled engine's tables between two calls: allocated, grown, and moved up when streamed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from simulator import log
 from simulator.clock import NEVER
-from simulator.kernels import kernel
-from simulator.log import BatchLog, Int64s, RequestLog, RunLog
+from simulator.log import Int64s
 from simulator.minima import width
 from simulator.model import Model
 from simulator.policies import batching, triton
@@ -17,13 +15,10 @@ from simulator.policies.routing import SCHEDULE, WORK, outstanding_key
 from simulator.state import (
     BATCH,
     COUNT,
-    EXPIRED,
     FORMED,
     IDLE,
     INSTANCE,
     NIL,
-    PART,
-    REFUSED,
     SLOT,
     SOURCE,
     Draws,
@@ -144,121 +139,6 @@ def start_clients(model: Model, tables: Tables, draws: Draws, state: State) -> N
         state.client_ns[first : first + len(order)] = times[order]
         state.sources[w].clients = len(order)
         state.sources[w].next_ns = times[order[0]] if len(order) else NEVER
-
-
-@kernel
-def oldest_linked(state: State, oldest: int) -> int:
-    """The oldest row, at most ``oldest``, that a queue still links; requests that timed out stay linked for a while."""
-    requests = state.requests
-    for instance in range(state.instances.shape[0]):
-        for head in (state.instances[instance].head, state.instances[instance].coming):
-            row = head
-            while row != NIL:
-                oldest = min(oldest, row)
-                row = requests.following[row]
-        for slot in range(state.slots.shape[1]):
-            if state.slots[instance, slot].phase != IDLE:
-                number = state.slots[instance, slot].batch
-                left = state.batches[number - state.counts[0].first_batch].requests
-                row = state.slots[instance, slot].head
-                while left > 0:
-                    oldest = min(oldest, row)
-                    if requests.batch[row] == number:
-                        left -= 1
-                    row = requests.following[row]
-    return oldest
-
-
-def settled(state: State) -> tuple[int, int]:
-    """How many leading request rows and execution rows are final and can be handed out."""
-    used = int(state.counts[0].requests)
-    executed = int(state.counts[0].batches)
-    first_batch = int(state.counts[0].first_batch)
-    batch = state.requests.batch[:used]
-    local = batch - first_batch
-    free_ns = state.batches["free_ns"][:executed]
-    open_rows = batch == -1
-    ended = np.zeros(executed + 1, dtype=bool)
-    ended[:executed] = free_ns != NIL
-    open_rows |= (batch >= 0) & ~ended[np.where(batch >= 0, local, executed)]
-    rows = int(np.argmax(open_rows)) if open_rows.any() else used
-    if len(state.requests.following_deadline):
-        rows = int(oldest_linked(state, rows))
-    running = np.flatnonzero(free_ns == NIL)
-    batches = int(running[0]) if len(running) else executed
-    kept = batch[rows:used]
-    kept = kept[kept >= 0]
-    if len(kept):
-        batches = min(batches, int(kept.min()) - first_batch)
-    return rows, batches
-
-
-def read_out(tables: Tables, state: State, rows: int, batches: int) -> RunLog:
-    """The first ``rows`` requests and ``batches`` executions as a log of their own."""
-    executed = int(state.counts[0].batches)
-    first_batch = int(state.counts[0].first_batch)
-    r = state.requests
-    fleet_of = state.instances["fleet"].astype(np.int32)
-    table = state.batches[:executed]
-    number = r.batch[:rows].copy()
-    served = number >= 0
-    local = np.where(served, number - first_batch, 0)
-    arrival_ns = r.arrival_ns[:rows].copy()
-    plain = tables.extras is None
-    queued_ns = arrival_ns.copy() if plain else r.queued_ns[:rows].copy()
-    instance = r.instance[:rows].copy()
-    workload = r.workload[:rows].copy()
-    fleet = fleet_of[instance]
-    if executed:
-        start_ns = np.where(served, table["start_ns"][local], log.NOWHERE)
-        end_ns = np.where(served, table["end_ns"][local], log.NOWHERE)
-        batch_items = np.where(served, table["items"][local], 0).astype(np.int32)
-    else:
-        start_ns = np.full(rows, log.NOWHERE, dtype=np.int64)
-        end_ns = start_ns.copy()
-        batch_items = np.zeros(rows, dtype=np.int32)
-    refused = number == REFUSED
-    expired = number == EXPIRED
-    reply_ns = tables.parts[fleet, PART.REPLY, batch_items]
-    left_ns = np.where(served, end_ns + reply_ns, log.NOWHERE)
-    left_ns[refused] = queued_ns[refused]
-    left_ns[expired] = arrival_ns[expired] + tables.workloads["timeout_ns"][workload[expired]]
-    queued_ns[refused | (expired & (queued_ns > left_ns))] = log.NOWHERE
-    outcome = np.full(rows, log.IN_FLIGHT, dtype=np.int8)
-    outcome[served] = log.COMPLETED
-    outcome[refused] = log.REJECTED
-    outcome[expired] = log.TIMED_OUT
-    number[~served] = log.NOWHERE
-    requests = RequestLog(
-        workload=workload,
-        fleet=fleet,
-        instance=instance,
-        items=np.ones(rows, dtype=np.int32) if plain else r.items[:rows].copy(),
-        arrival_ns=arrival_ns,
-        queued_ns=queued_ns,
-        start_ns=start_ns,
-        end_ns=end_ns,
-        left_ns=left_ns,
-        batch_items=batch_items,
-        batch=number,
-        outcome=outcome,
-    )
-    done = table[:batches]
-    batch_instance = done["instance"].astype(np.int32)
-    batch_log = BatchLog(
-        fleet=fleet_of[batch_instance],
-        instance=batch_instance,
-        model_instance=done["slot"].astype(np.int32),
-        items=done["items"].astype(np.int32),
-        requests=done["requests"].astype(np.int32),
-        taken_ns=done["taken_ns"].copy(),
-        start_ns=done["start_ns"].copy(),
-        end_ns=done["end_ns"].copy(),
-        free_ns=done["free_ns"].copy(),
-        work_ns=done["work_ns"].copy(),
-    )
-    log.freeze(*vars(requests).values(), *vars(batch_log).values())
-    return RunLog(requests, batch_log)
 
 
 def move_up(state: State, rows: int, batches: int) -> None:

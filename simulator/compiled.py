@@ -297,6 +297,11 @@ def advance(tables: Tables, draws: Draws, state: State, until_ns: int) -> int:
             deadline_ns, impatient = next_deadline(tables, state)
 
 
-def is_warm() -> bool:
-    """Whether the compiled loop is ready in this process or in the disk cache (else its first call compiles)."""
-    return bool(advance.signatures) or kernels.holds("advance")
+def form(plain: bool) -> str:
+    """Name of the compiled form that plain models run in, or all others."""
+    return "plain" if plain else "full"
+
+
+def is_warm(plain: bool) -> bool:
+    """Whether this form of the loop has been compiled and kept on disk (else its first call compiles)."""
+    return kernels.remembers(form(plain))

@@ -11,10 +11,13 @@ the cache lives in a folder named after the content of every file that is compil
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -24,6 +27,7 @@ _COMPILED_IN: Final = (
     "compiled.py",
     "compiled_batching.py",
     "compiled_service.py",
+    "reading.py",
     "state.py",
     "minima.py",
     "clients.py",
@@ -34,6 +38,7 @@ _COMPILED_IN: Final = (
 )
 
 
+@functools.cache
 def folder() -> Path:
     """The cache folder of this version of the code: under NUMBA_CACHE_DIR if set, else the user's cache folder."""
     digest = hashlib.sha256(numba.__version__.encode())
@@ -54,9 +59,15 @@ def use() -> None:
     numba.config.CACHE_DIR = str(place)
 
 
-def holds(function: str) -> bool:
-    """Whether the folder holds a compiled form of ``function``."""
-    return any(folder().rglob(f"*.{function}-*.nbi"))
+def remember(form: str) -> None:
+    """Note that a form of the engine has been compiled and kept."""
+    with contextlib.suppress(OSError):  # a read-only home: every process compiles
+        (folder() / f"{form}.ready").touch()
+
+
+def remembers(form: str) -> bool:
+    """Whether a form of the engine needs no compiling: it has been kept, or there is no compiler at work."""
+    return bool(numba.config.DISABLE_JIT) or (folder() / f"{form}.ready").exists()
 
 
 use()
@@ -65,7 +76,20 @@ kernel = numba.njit(_nrt=False)
 inlined = numba.njit(_nrt=False, forceinline=True)
 """The same for functions on the path of every request: no call remains."""
 entry = numba.njit(_nrt=False, cache=True, nogil=True, error_model="numpy")
-"""The same for the one function that Python calls; it is kept on disk."""
+"""The same for functions that Python calls; they are kept on disk."""
+
+
+def _checked(index: int) -> int:
+    """Stand in for ``np.uint64`` without the compiler, where NumPy would make a float of an unsigned and a signed number.
+
+    Compiled code reads and writes wherever an index points, so here is where a negative one is found.
+    """
+    if index < 0:
+        raise IndexError(f"an index of the engine must be 0 or more, got {index}")
+    return int(index)
+
+
+_unsigned: Callable[[int], Any] = _checked if numba.config.DISABLE_JIT else np.uint64
 
 
 @inlined
@@ -75,4 +99,4 @@ def natural(index: int) -> int:
     Four instructions at each of some forty places a request: a third of the run time. Only indices become unsigned;
     arithmetic with a signed number gives a signed one again.
     """
-    return np.uint64(index)  # type: ignore[return-value]
+    return _unsigned(index)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from simulator import columns, compiled
+from simulator import columns, compiled, reading
 from simulator.clock import NEVER
 from simulator.draws import WorkloadDraws, side_by_side
 from simulator.log import Int32s, Int64s, RunLog
@@ -110,7 +110,7 @@ class _CompiledRun:
                     self._state = columns.with_room(self._model, self._state, stretch)
             if until_ns == NEVER:
                 used, executed = self._used(), int(self._state.counts[0].batches)
-                yield columns.read_out(self._tables, self._state, used, executed)
+                yield reading.read_out(self._tables, self._state, used, executed)
             else:
                 yield self._hand_out()
 
@@ -118,8 +118,8 @@ class _CompiledRun:
         return int(self._state.counts[0].requests)
 
     def _hand_out(self) -> RunLog:
-        rows, batches = columns.settled(self._state)
-        log = columns.read_out(self._tables, self._state, rows, batches)
+        rows, batches = reading.settled(self._state)
+        log = reading.read_out(self._tables, self._state, rows, batches)
         columns.drop_passed_deadlines(self._state, rows)
         columns.move_up(self._state, rows, batches)
         self._timing.stretches += 1
@@ -181,7 +181,7 @@ class _CompiledRun:
 
     def _advance(self, until_ns: int) -> int:
         start = time.perf_counter()
-        fresh = not compiled.advance.signatures
+        fresh = not kernels.ready(compiled.advance)
         status = int(compiled.advance(self._tables, self._draws, self._state, until_ns))
         spent = time.perf_counter() - start
         if fresh:
