@@ -80,9 +80,9 @@ entry = numba.njit(_nrt=False, cache=True, nogil=True, error_model="numpy")
 
 
 def _checked(index: int) -> int:
-    """Stand in for ``np.uint64`` without the compiler, where NumPy would make a float of an unsigned and a signed number.
+    """Stand in for ``np.uint64`` without the compiler: NumPy would make a float of an unsigned and a signed number.
 
-    Compiled code reads and writes wherever an index points, so here is where a negative one is found.
+    Compiled code reads and writes wherever an index points, so this is where a negative one is found.
     """
     if index < 0:
         raise IndexError(f"an index of the engine must be 0 or more, got {index}")
