@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from simulator import columns, compiled, reading
+from simulator import columns, compiled, kernels, reading
 from simulator.clock import NEVER
 from simulator.draws import WorkloadDraws, side_by_side
 from simulator.log import Int32s, Int64s, RunLog
@@ -181,14 +181,8 @@ class _CompiledRun:
 
     def _advance(self, until_ns: int) -> int:
         start = time.perf_counter()
-        fresh = not kernels.ready(compiled.advance)
         status = int(compiled.advance(self._tables, self._draws, self._state, until_ns))
-        spent = time.perf_counter() - start
-        if fresh:
-            # The first call also compiles, or loads from the cache: that is told apart by running nothing first.
-            self._timing.compile += spent
-        else:
-            self._timing.run += spent
+        self._timing.run += time.perf_counter() - start
         return status
 
 
@@ -198,6 +192,9 @@ def warm_up(model: Model, timing: Timing | None = None) -> None:
     job = _CompiledRun(model, Timing())
     job._draw(0)
     compiled.advance(job._tables, job._draws, job._state, -1)
+    reading.settled(job._state)
+    reading.read_out(job._tables, job._state, 0, 0)
+    kernels.remember(compiled.form(model.plain))
     if timing is not None:
         timing.compile += time.perf_counter() - start
 
