@@ -14,6 +14,7 @@ from benchmarks.spec import Work
 from simulator import compiled
 from simulator.compiling import compile_model
 from simulator.run import Engine, run_logs, warm_up
+from simulator.run import run as run_model
 from simulator.scenario import load_scenario
 from simulator.study import simulate
 
@@ -50,8 +51,7 @@ def prepare(work: Work) -> Prepared:
 
 def run(prepared: Prepared) -> RunLog:
     """The log of one run of the compiled engine, in one piece."""
-    (log,) = run_logs(prepared.model, stretch=None)
-    return log
+    return run_model(prepared.model)
 
 
 def whole_lap(prepared: Prepared, engine: Engine = "compiled") -> Lap:
