@@ -228,13 +228,16 @@ def prices(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a page for people instead.")] = False,
+) -> None:
     """Print the JSON Schema of a scenario, for editors: it documents every key."""
     import json
 
     from simulator.scenario import json_schema
+    from simulator.schema_page import schema_page
 
-    _print(json.dumps(json_schema(), indent=2) + "\n")
+    _print(schema_page(json_schema()) if markdown else json.dumps(json_schema(), indent=2) + "\n")
 
 
 @app.command("version")

@@ -229,6 +229,9 @@ def _traffic_words(workload: Workload) -> str:
             parts.append(f"{name} {shown}" + (f" ... ({len(value)} values)" if len(value) > 4 else ""))
         else:
             parts.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
+    if workload.items_per_request != 1:
+        shares = ", ".join(f"{items} ({share:.0%})" for items, share in workload.item_shares.items())
+        parts.append(f"items {shares}" if len(workload.item_shares) > 1 else f"items {workload.items_per_request}")
     if workload.timeout_ns is not None:
         parts.append(f"timeout {span_words(workload.timeout_ns)}")
     return "; ".join(parts)

@@ -136,9 +136,9 @@ def test_short_work_starts_no_processes(scenario: Scenario, monkeypatch: pytest.
 def test_a_failure_names_its_replication(scenario: Scenario, jobs: int) -> None:
     """An error in one of a hundred replications must say which, or it cannot be looked at."""
     broken = replace(measure_of(scenario), window=None)  # type: ignore[arg-type]
-    with pytest.raises(ReplicationError, match=r"^replication 7 of seed 11: AttributeError: ") as failure:
+    with pytest.raises(ReplicationError, match=r"^replication [78] of seed 11: AttributeError: ") as failure:
         list(replicate(scenario, range(7, 9), broken, jobs=jobs))
-    assert (7, 11) == (failure.value.replication, failure.value.seed)
+    assert failure.value.replication in (7, 8)  # side by side either may be the first
 
 
 def test_a_failure_survives_the_trip_between_processes() -> None:
