@@ -246,7 +246,7 @@ def span_words(ns: int) -> str:
     ('20 min', '1201 s', '1.5 us', '7 ns')
     """
     seconds = s_from_ns(ns)
-    for unit, size in (("h", 3_600), ("min", 60)):
+    for unit, size in (("h", 3_600.0), ("min", 60.0)):
         if seconds >= 2 * size and seconds % (size / 2) == 0:
             return f"{seconds / size:g} {unit}"
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
