@@ -21,6 +21,7 @@ from simulator.state import (
     NIL,
     SLOT,
     SOURCE,
+    WAITING,
     Draws,
     Requests,
     State,
@@ -97,8 +98,8 @@ def _request_columns(model: Model, capacity: int) -> Requests:
         items=np.empty(capacity, dtype=np.int32),
         arrival_ns=np.empty(capacity, dtype=np.int64),
         queued_ns=np.empty(capacity, dtype=np.int64),
-        batch=np.empty(capacity, dtype=np.int64),
-        following=np.empty(capacity, dtype=np.int32),
+        batch=np.full(capacity, WAITING, dtype=np.int64),
+        following=np.full(capacity, NIL, dtype=np.int32),
         following_deadline=np.empty(impatient, dtype=np.int32),
         client=np.empty(closed, dtype=np.int32),
         think_ns=np.empty(closed, dtype=np.int64),
@@ -153,6 +154,8 @@ def move_up(state: State, rows: int, batches: int) -> None:
     state.counts[0].batches -= batches
     state.counts[0].first_batch += batches
     left = used - rows
+    state.requests.batch[left:used] = WAITING
+    state.requests.following[left:used] = NIL
     for links in (state.requests.following[:left], state.requests.following_deadline[:left]):
         links[:] = np.maximum(links - rows, NIL)
     for link in LINKS:

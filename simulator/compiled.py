@@ -125,7 +125,6 @@ def arrive(tables: Tables, draws: Draws, state: State, workload: int, now_ns: in
     requests.workload[row] = workload
     requests.instance[row] = instance
     requests.arrival_ns[row] = now_ns
-    requests.batch[row] = WAITING
     return row
 
 

@@ -290,7 +290,8 @@ def enqueue(tables: Tables, state: State, instance: int, row: int, now_ns: int) 
         if len(requests.client) > 0 and requests.client[row] != NIL:
             send_again(tables, state, row, now_ns)
         return False
-    requests.following[row] = NIL
+    if tables.extras is not None:
+        requests.following[row] = NIL  # it may have been among those coming
     tail = state.instances[instance].tail
     if tail == NIL:
         state.instances[instance].head = row

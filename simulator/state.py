@@ -282,9 +282,9 @@ class Requests(NamedTuple):
     arrival_ns: Int64s
     queued_ns: Int64s
     batch: Int64s
-    """Number of its execution, or WAITING, REFUSED, EXPIRED."""
+    """Number of its execution, or WAITING, REFUSED, EXPIRED; WAITING in rows that are not used yet."""
     following: Int32s
-    """Next request of the queue, of the batch, or of those coming."""
+    """Next request of the queue, of the batch, or of those coming; NIL in rows that are not used yet."""
     following_deadline: Int32s
     """Next request of the same workload that may time out."""
     client: Int32s

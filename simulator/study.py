@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from calibration.problems import InputError, Problem
 from simulator.compiled import is_warm
@@ -22,10 +22,13 @@ from simulator.log import RunLog
 from simulator.metrics import summarise, window_of
 from simulator.outcome import Report
 from simulator.replicate import Counted, Measure, count, replicate
-from simulator.run import STREAM_FROM, Engine, Timing
+from simulator.run import Engine, Timing
 
 if TYPE_CHECKING:
     from simulator.scenario import Scenario
+
+EXACT_UP_TO: Final = 4_000_000
+"""Up to this many requests every duration is kept; beyond it they are counted in histograms of bounded error."""
 
 
 def simulate(
@@ -81,7 +84,7 @@ def simulate(
     if problems:
         raise InputError(problems)
     timing.compile = time.perf_counter() - start
-    exact = model.expected_requests * replications <= STREAM_FROM
+    exact = model.expected_requests * replications <= EXACT_UP_TO
     description = describe(scenario, model, prices, engine=chosen, replications=replications, exact=exact)
     measure = Measure(window_of(description, scenario.warmup_ns, model.horizon_ns), chosen, exact)
     if chosen == "compiled" and not is_warm(model.plain):
