@@ -5,22 +5,35 @@ One path of data, each arrow a module-level function, each value frozen::
     scenario.yaml --load_scenario--> Scenario --compile_model--> Model --run--> RunLog --measure--> Report
 
 where each step lives
-    ``scenario``                    the YAML door: every rule of the input, every problem with its line and column
-    ``arrivals``, ``traces``        when requests come: drawn, or read
-    ``model``                       the scenario as arrays, with every draw made ahead
-    ``reference``, ``compiled``     two engines, one answer: they only move time
-    ``policies``                    every decision, written once and called by both engines
-    ``run``, ``replicate``          which engine, how many replications, on how many cores
-    ``log``                         the record tables: the columns of a run, described once
-    ``metrics``, ``intervals``      numbers computed from the logs and from nothing else
-    ``theory``                      closed forms that the engines are held against
-    ``prices``, ``billing``         dollars; a price that is missing stops the run
-    ``report``, ``render``, ``cli`` what a person or a program is told
+    ``scenario``, ``fleet_spec``, ``workload_spec``, ``arrival_spec``
+        the YAML door: every rule of the input, every problem with its line and column (``crosscheck``, ``overrides``)
+    ``arrivals``, ``operational_time``, ``traces``, ``mooncake``, ``rate_series``
+        when requests come: drawn, or read
+    ``compiling``, ``model``, ``noise``, ``draws``
+        the scenario in integers, with every draw made ahead
+    ``policies``
+        every decision, written once and called by both engines
+    ``reference``
+        the engine to read: SimPy processes, the specification
+    ``compiled``, ``compiled_batching``, ``compiled_service``, ``state``
+        the engine to use: one loop over tables (``columns``, ``reading``, ``minima``, ``clients``, ``kernels``)
+    ``run``, ``study``, ``replicate``
+        which engine, in how many stretches, how many replications, on how many cores
+    ``log``
+        the record tables: the columns of a run, described once
+    ``tally``, ``distribution``, ``metrics``, ``intervals``, ``loads``, ``cautions``, ``bottleneck``
+        numbers computed from the logs and from nothing else, and what they must not hide
+    ``theory``
+        closed forms that the engines are held against
+    ``prices``, ``price_list``, ``price_import``, ``skypilot``, ``billing``
+        dollars; a price that is missing stops the run
+    ``outcome``, ``render``, ``output``, ``cli``
+        what a person or a program is told
 
 what holds everywhere
     Time is int64 nanoseconds inside (``clock`` says why) and carries its unit in its name at every edge.
     Randomness is data: engines are functions of a Model, so two runs are compared bit for bit.
-    Simultaneous events have a declared order, (time, rank, index), the same integers in both engines.
+    Simultaneous events have a declared order, which ``reference`` states, the same integers in both engines.
     A library function raises; only ``cli`` prints and exits.
 
 This package imports nothing here, so that ``simulate --help`` answers before NumPy would have loaded. It may import

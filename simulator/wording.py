@@ -37,9 +37,9 @@ def span(seconds: float) -> str:
     """A length of simulated time that one might ask for, rounded up to two digits, as YAML wants it.
 
     >>> span(0.0234), span(111.2), span(1_111), span(11_112), span(400_000)
-    ('24ms', '120s', '19m', '3.1h', '120h')
+    ('24ms', '120s', '19min', '3.1h', '120h')
     """
-    units = (("ms", 0.001, 1_000.0), ("s", 1.0, 180.0), ("m", 60.0, 180.0), ("h", 3_600.0, math.inf))
+    units = (("ms", 0.001, 1_000.0), ("s", 1.0, 180.0), ("min", 60.0, 180.0), ("h", 3_600.0, math.inf))
     unit, amount = next((unit, seconds / size) for unit, size, enough in units if seconds / size < enough)
     step = 10.0 ** (len(str(int(amount))) - 2)
     return f"{-(-amount // step) * step:.{1 if step < 1 else 0}f}{unit}".replace(".0", "")
