@@ -260,6 +260,8 @@ def advance(tables: Tables, draws: Draws, state: State, until_ns: int) -> int:
             now_ns = deadline_ns
             if now_ns >= until_ns:
                 return DONE
+            if state.counts[0].batches >= most_batches:
+                return FULL
             changed = withdraw(tables, state, impatient, now_ns)
             why = NOBODY if changed == NIL else WITHDRAWN
             instance = natural(max(changed, 0))
