@@ -15,8 +15,8 @@ from simulator.state import EXECUTING, NIL, PART, RELEASING, State, Tables
 def choose(tables: Tables, state: State, fleet: int, now_ns: int, items: int, coin: int) -> int:
     """Route one request: the chosen instance's index within the fleet; its router key is updated."""
     n = tables.fleets[fleet].instances
-    pick = state.counts[0].picks
-    state.counts[0].picks = pick + 1
+    pick = state.counts[0].picks + 1
+    state.counts[0].picks = pick
     if n == 1:
         return 0
     router = tables.fleets[fleet].router

@@ -149,7 +149,7 @@ class Reference:
     def route(self, fleet: Fleet, items: int, coin: int) -> int:
         """Which instance of the fleet receives the request?"""
         n = len(fleet.instances)
-        pick = len(self.requests)
+        pick = len(self.requests) + 1
         keys = fleet.keys
         router = fleet.model.router
         if n == 1:
