@@ -97,7 +97,7 @@ class _CompiledRun:
             drawn = self._draw(until_ns, stretch)
             if stretch is not None:
                 # Traffic that swells gets shorter spans: the rows are the same however it is cut.
-                span_ns = max(int(span_ns * min(max(stretch / max(drawn, 1), 1 / 8), 2)), 1)
+                span_ns = max(int(span_ns * min(max(stretch / max(drawn, 0.5), 1 / 8), 2)), 1)
             while (status := self._advance(until_ns)) != compiled.DONE:
                 if status == compiled.DRY:
                     self._draw_more()
