@@ -104,24 +104,27 @@ class _CompiledRun:
                 elif stretch is None:
                     self._state = columns.with_room(self._model, self._state, self._used())
                 else:
-                    yield self._hand_out()
+                    yield from self._hand_out()
                     self._state = columns.with_room(self._model, self._state, stretch)
             if until_ns == NEVER:
                 used, executed = self._used(), int(self._state.counts[0].batches)
                 yield reading.read_out(self._tables, self._state, used, executed)
-            else:
-                yield self._hand_out()
+            elif stretch is not None:
+                yield from self._hand_out()
 
     def _used(self) -> int:
         return int(self._state.counts[0].requests)
 
-    def _hand_out(self) -> RunLog:
+    def _hand_out(self) -> Iterator[RunLog]:
+        """The log of what is final, if that is half of the rows or more: moving up the rest costs no more than it."""
         rows, batches = reading.settled(self._state)
+        if 2 * rows < self._used() or not rows:
+            return
         log = reading.read_out(self._tables, self._state, rows, batches)
         columns.drop_passed_deadlines(self._state, rows)
         columns.move_up(self._state, rows, batches)
         self._timing.stretches += 1
-        return log
+        yield log
 
     def _draw(self, until_ns: int, most_rows: int | None = None) -> int:
         """Draw what the open workloads need before ``until_ns``, and say how many requests that is.
