@@ -116,7 +116,8 @@ class Queue:
                     break
                 size += self.items[row]
                 members.append(self.waiting.popleft())
-            assert (now_ns, members) == (self.to_take.popleft() if self.to_take else None)
+            taken = self.to_take.popleft() if self.to_take else None
+            assert (now_ns, members) == taken, f"requests {members} should have been taken at {now_ns}, not {taken}"
             self.idle -= 1
             self.ready_ns = now_ns
             self.carried_ns = now_ns if self.waiting else batching.UNSET
