@@ -51,6 +51,8 @@ class Parts:
     fleet_names: tuple[str, ...] | None
     fleet_of: Mapping[str, str] | None
     """Fleet that each workload names, of the broken workloads too; None when some workload cannot name one."""
+    profile_of: Mapping[str, str]
+    """Profile that each fleet names, of the broken fleets too, as far as it names one."""
     prices: Path | None = None
 
     def on(self, fleet: str) -> dict[str, Workload]:
@@ -71,9 +73,9 @@ def _names(parts: Parts) -> Iterator[Flaw]:
             mistaken.add(nearest(fleet, parts.fleet_names))
             path = ("workloads", name, "fleet")
             yield Flaw(path, "names a fleet that is not there", remedy=_there_are(fleet, parts.fleet_names))
-    for name, served in parts.fleets.items():
-        if parts.profile_names is not None and served.profile not in parts.profile_names:
-            remedy = _there_are(served.profile, parts.profile_names)
+    for name, profile in parts.profile_of.items():
+        if parts.profile_names is not None and profile not in parts.profile_names:
+            remedy = _there_are(profile, parts.profile_names)
             yield Flaw(("fleets", name, "profile"), "names a profile that is not there", remedy=remedy)
     used = set(parts.fleet_of.values()) | mistaken if parts.fleet_of is not None else set(parts.fleet_names or ())
     for name in parts.fleet_names or ():

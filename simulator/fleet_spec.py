@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from calibration.profile import LARGEST_BATCH, slowdown_flaws
 from calibration.schema import Entry, Flaw, Number, Positive, Whole
-from calibration.units import DurationNs
+from calibration.units import DurationNs, refusal
 
 MOST_INSTANCES: Final = 100_000
 MOST_MODEL_INSTANCES: Final = 1_024
@@ -21,6 +21,13 @@ MOST_TURNS: Final = 100_000
 
 PRICE_STANDING_FOR_NONE: Final = 700.0
 """Catalogues give this where a shape is not offered."""
+
+
+def _real_price(usd_per_hour: float) -> float:
+    if usd_per_hour == PRICE_STANDING_FOR_NONE:
+        raise refusal("stands for 'not offered' in price catalogues and is no price", "Give the price that you pay.")
+    return usd_per_hour
+
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -77,7 +84,7 @@ class Fleet(Entry):
     """Narrows the look-up of the price: ``aws``, ``gcp`` ..."""
     region: Text | None = None
     """Narrows the look-up of the price: ``us-east-1`` ..."""
-    usd_per_hour: Annotated[Positive, Field(le=100_000)] | None = None
+    usd_per_hour: Annotated[Positive, Field(le=100_000), AfterValidator(_real_price)] | None = None
     """Price of one instance, which wins over the catalogue's."""
     instances: Annotated[Whole, Field(ge=1, le=MOST_INSTANCES)]
     """Instances (billed machines, one accelerator each)."""
@@ -102,13 +109,10 @@ class Fleet(Entry):
     """How the instances are bought."""
 
     def flaws(self) -> Iterator[Flaw]:
-        """A price that is missing or stands for none, weights without router, a slow-down that speeds up."""
+        """A price that is missing, weights without router, a slow-down that speeds up."""
         if self.instance_type is None and self.usd_per_hour is None:
             remedy = "Give the price that you pay, or instance_type, which is looked up in the price catalogue."
             yield Flaw(("usd_per_hour",), "is required, or instance_type", None, remedy)
-        if self.usd_per_hour == PRICE_STANDING_FOR_NONE:
-            rule = "stands for 'not offered' in price catalogues and is no price"
-            yield Flaw(("usd_per_hour",), rule, remedy="Give the price that you pay.")
         yield from slowdown_flaws(self.slowdown)
         yield from self._weight_flaws()
 

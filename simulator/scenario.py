@@ -233,6 +233,7 @@ def _scenario(
         profile_names=_names(given.get("profiles", {})),
         fleet_names=_names(given.get("fleets", {})),
         fleet_of=_fleet_of(given.get("workloads", {})),
+        profile_of=_profile_of(given.get("fleets", {})),
         prices=_prices(given.get("prices"), context["folder"]),
     )
     problems += [flaw_problem(source, flaw.path, flaw) for flaw in flaws_between(parts)]
@@ -302,6 +303,15 @@ def _entries(section: object) -> dict[str, Any]:
 def _names(section: object) -> tuple[str, ...] | None:
     """Names in a section, or None when it is none."""
     return tuple(section) if isinstance(section, dict) else None
+
+
+def _profile_of(section: object) -> dict[str, str]:
+    """Profile that each fleet names, as far as it names one."""
+    fleets = _entries(section).items()
+    named = {
+        name: fleet.profile if isinstance(fleet, Fleet) else _entries(fleet).get("profile") for name, fleet in fleets
+    }
+    return {name: profile for name, profile in named.items() if isinstance(profile, str)}
 
 
 def _fleet_of(section: object) -> dict[str, str] | None:

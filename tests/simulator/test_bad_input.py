@@ -574,6 +574,7 @@ def test_all_errors_of_a_file_and_of_the_files_it_names_are_told_together(tmp_pa
         ("s.yaml", 13, "fleets.gpu.instances"),
         ("s.yaml", 14, "fleets.gpu.router"),
         ("s.yaml", 15, "fleets.spare"),
+        ("s.yaml", 15, "fleets.spare.profile"),
         ("s.yaml", 15, "fleets.spare.usd_per_hour"),
         ("s.yaml", 18, "workloads.search.fleet"),
         ("s.yaml", 19, "workloads.search.arrivals.rate"),
