@@ -15,9 +15,15 @@ for the run without the compiler, where an example costs a hundred times as much
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from simulator.log import RunLog
+    from simulator.model import Model
 
 OPTIONS = {"slow": "--run-slow", "gpu": "--run-gpu", "benchmark": "--run-benchmarks"}
 
@@ -47,3 +53,41 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+LAWFUL_UP_TO = 2_000
+"""Requests up to which every run of the suite is held to all laws; they re-read a log in plain Python."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_run_keeps_the_laws() -> Iterator[None]:
+    """Hold every run that any test makes in this process, by whichever engine, to the laws of :mod:`tests.laws`."""
+    from simulator import reference, run
+    from simulator.log import freeze
+    from tests.laws import check_laws
+    from tests.models import joined
+
+    compiled_logs, run_reference = run._CompiledRun.logs, reference.run_reference
+
+    def lawful_logs(self: run._CompiledRun, stretch: int | None) -> Iterator[RunLog]:
+        kept, rows = [], 0
+        for log in compiled_logs(self, stretch):
+            rows += len(log.requests)
+            if rows <= LAWFUL_UP_TO:
+                kept.append(log)
+            yield log
+        if rows <= LAWFUL_UP_TO:
+            whole = joined(kept)
+            freeze(*vars(whole.requests).values(), *vars(whole.batches).values())
+            check_laws(self._model, whole)
+
+    def lawful_reference(model: Model) -> RunLog:
+        log = run_reference(model)
+        if len(log.requests) <= LAWFUL_UP_TO:
+            check_laws(model, log)
+        return log
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run._CompiledRun, "logs", lawful_logs)
+        patch.setattr(reference, "run_reference", lawful_reference)
+        yield
