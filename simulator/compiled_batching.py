@@ -208,6 +208,7 @@ def look(tables: Tables, state: State, instance: int, now_ns: int) -> None:
             row.open_items = 0
             row.hoped = 0
         if row.waiting == 0:
+            row.hoped = triton.hope_left(row.batcher, row.hoped)
             return
         ahead = tables.fleets[fleet].forms_ahead != 0
         slots = tables.fleets[fleet].model_instances
@@ -255,7 +256,7 @@ def wake(tables: Tables, state: State, instance: int, now_ns: int, why: int) -> 
     if why == FREED:
         if row.formed > 0:
             take_formed(tables, state, instance, now_ns)
-        elif row.blocked == 0:
+        elif not triton.end_wakes(tables.fleets[fleet].forms_ahead != 0, row.blocked != 0, row.waiting):
             return
     look(tables, state, instance, now_ns)
 

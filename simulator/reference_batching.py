@@ -86,7 +86,7 @@ class TritonBatcher:
         if self._formed:
             self._take()
             self.look()
-        elif self._blocked:
+        elif triton.end_wakes(self._instance.fleet.forms_ahead, self._blocked, len(self._instance.queue)):
             self.look()
 
     def look(self) -> None:
@@ -99,6 +99,7 @@ class TritonBatcher:
             if self._state == triton.STALE:
                 self._state, self._open_items, self._hoped = triton.FRESH, 0, 0
             if not instance.queue:
+                self._hoped = triton.hope_left(self._state, self._hoped)
                 break
             if not self._may_form():
                 self._blocked = True

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from simulator.log import COMPLETED, REJECTED, TIMED_OUT, RunLog
 from simulator.model import Model, effective_rule, forms_ahead, preferred_sizes
-from simulator.policies import batching, triton
+from simulator.policies import batching
 
 FREED: Final = 0
 TIMER: Final = 1
@@ -165,12 +165,10 @@ class TritonQueue(Queue):
     def due_ns(self) -> int:
         """When a batch must be taken at the latest if nothing happens before.
 
-        The batcher waits for as long as the delay. Where it forms nothing ahead, nobody wakes it for a request that
-        came while all model instances were busy; then it looks of its own accord.
+        The batcher waits for as long as the delay, and an idle model instance wakes it.
         """
         if not self.waiting or self.idle == 0:
             return batching.WAIT_FOR_MORE
         if self.forms_ahead:
             assert self.waiting_items < preferred_sizes(self.fleet)[0] or self.waiting_items > len(self.waiting)
-        longest_ns = self.fleet.delay_ns if self.forms_ahead else max(self.fleet.delay_ns, triton.POLL_NS)
-        return self.reached_ns[self.waiting[0]] + longest_ns
+        return self.reached_ns[self.waiting[0]] + self.fleet.delay_ns

@@ -6,11 +6,13 @@ release 2.51) and checked against traces of the real server:
 1. The batcher thread *looks* at the queue when it is woken: it examines the requests that are not in a formed batch,
    oldest first, and forms a batch when a preferred size is reached, when no further request fits, or when the
    oldest of them has waited ``max_queue_delay`` - **even while every model instance is busy**.
-2. Formed batches wait, first in first out, in a second queue of at most ``2 x model_instances``. With a bounded queue
-   or a request timeout there is no forming ahead: a batch is formed only when a model instance is idle.
+2. Formed batches wait, first in first out, in a second queue of at most ``2 x model_instances``; while that is full
+   nothing is formed and nothing grows. With a bounded queue or a request timeout there is no forming ahead: a batch is
+   formed only when a model instance is idle.
 3. The newest formed batch may grow until it is full or taken. But an arrival wakes the batcher only if that batch is
-   closed or taken, or as many items are queued as the batcher last hoped for (:func:`next_preferred`). So the first
-   arrival after a batch was formed usually joins it, and later ones wait for a whole fill.
+   closed or taken, or as many items are queued as the batcher last hoped for (:func:`next_preferred`). So under load
+   the first arrival after a batch was formed joins it, and later ones wait for a whole fill; after a batch that was
+   formed because its delay ran out, the first one waits for a whole fill too.
 4. A model instance that takes a formed batch also swallows the batches behind it whose oldest request has waited
    longer than ``max_queue_delay``, as long as they fit; one that does not fit can no longer grow.
 5. When nothing wakes it the batcher looks again after POLL_NS.
@@ -143,6 +145,26 @@ def verdict(
 def wakes(state: int, queued_items: int, hoped_items: int) -> bool:
     """Whether an arrival wakes the batcher; ``queued_items`` are in no batch, the new request included."""
     return state == STALE or queued_items >= hoped_items
+
+
+@register_jitable
+def hope_left(state: int, hoped_items: int) -> int:
+    """What the batcher hopes for once the queue is empty: nothing, unless a batch waits to be filled.
+
+    Without a batch the queue was emptied by timeouts, and the next request must find the batcher awake.
+    """
+    return 0 if state == FRESH else hoped_items
+
+
+@register_jitable
+def end_wakes(forms_ahead: bool, blocked: bool, queued: int) -> bool:
+    """Whether a model instance that becomes idle and finds no formed batch wakes the batcher.
+
+    It does if the batcher waits for it. Where nothing is formed ahead it also does for requests that came while every
+    model instance was busy. (Release 2.51 sleeps on there, for up to POLL_NS beside an idle model instance; later
+    releases do not, and neither should a plan rest on it.)
+    """
+    return blocked or (not forms_ahead and queued > 0)
 
 
 @register_jitable

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.model import FleetModel, Model, WorkloadModel
+from simulator.clock import NEVER
+from simulator.model import UNBOUNDED, FleetModel, Model, WorkloadModel
 from simulator.policies import batching
 from simulator.policies.service import PPM
 from simulator.run import run
@@ -138,16 +139,16 @@ def test_with_a_bounded_queue_or_a_timeout_nothing_is_formed_ahead(policy: dict[
 
 
 @pytest.mark.parametrize("policy", [{"max_queue": 10}, {"timeout_ns": 900 * MS}], ids=["bound", "timeout"])
-def test_without_forming_ahead_a_batcher_that_sleeps_over_an_empty_queue_misses_the_end(policy: dict[str, int]) -> None:
-    """An end of an execution wakes only a batcher that waits for it; one that found the queue empty sleeps 500 ms.
+def test_without_forming_ahead_an_idle_model_instance_wakes_the_batcher(policy: dict[str, int]) -> None:
+    """A model instance must not stand idle beside requests that are overdue, asleep though the batcher may be.
 
     At 5 the batcher found nothing more and fell asleep. 10, 16 and 17 come while the model instance is busy and do not
-    wake it. If nobody comes after 25, it looks at 505; a request of 30 wakes it, and all four go.
+    wake it; its end at 25 does, and they go at once. 30 comes while it is busy again and goes at 45.
     """
     timeout = {key: policy[key] for key in policy if key == "timeout_ns"}
     bound = {key: policy[key] for key in policy if key == "max_queue"}
-    assert [(5, 25, 1), (505, 525, 3)] == executions(arriving(0, 10, 16, 17, **timeout), **bound)
-    assert [(5, 25, 1), (30, 50, 4)] == executions(arriving(0, 10, 16, 17, 30, **timeout), **bound)
+    assert [(5, 25, 1), (25, 45, 3)] == executions(arriving(0, 10, 16, 17, **timeout), **bound)
+    assert [(5, 25, 1), (25, 45, 3), (45, 65, 1)] == executions(arriving(0, 10, 16, 17, 30, **timeout), **bound)
 
 
 def test_a_batcher_that_nobody_wakes_looks_every_500_ms() -> None:
@@ -227,8 +228,10 @@ def without_a_delay(draw: st.DrawFn) -> Model:
         slow_ppm=draw(st.just(()) | st.just((PPM,) * model_instances)),
         rule=batching.TRITON,
         max_batch=max_batch,
+        max_queue=draw(st.just(UNBOUNDED) | st.integers(1, 6)),
         **parts,
     )
+    timeout_ns = draw(st.just(NEVER) | st.integers(1, 9).map(lambda tick: tick * MS))
     sizes = st.just((1,)) | st.integers(1, max_batch).map(lambda items: (items,))
     gaps = st.lists(times.filter(lambda time: time < 6 * MS), min_size=1, max_size=25)
     streams = []
@@ -237,7 +240,7 @@ def without_a_delay(draw: st.DrawFn) -> Model:
         for gap in draw(gaps):
             at_ns += gap
             arrivals.append(at_ns)
-        streams.append(WorkloadModel(0, Given(tuple(arrivals)), items=draw(sizes)))
+        streams.append(WorkloadModel(0, Given(tuple(arrivals)), items=draw(sizes), timeout_ns=timeout_ns))
     return model_of(fleet, streams)
 
 
