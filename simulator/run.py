@@ -56,6 +56,11 @@ def run_logs(
 
     The rows are the same whatever the stretch. Memory is bounded by a stretch plus the requests that are in the
     system: bounded as long as the fleets keep up. The reference engine always returns one piece.
+
+    Raises
+    ------
+    ValueError
+        ``engine`` is neither "compiled" nor "reference", or ``stretch`` is less than 1.
     """
     timing = timing if timing is not None else Timing()
     if engine == "reference":
@@ -68,6 +73,8 @@ def run_logs(
         return
     if engine != "compiled":
         raise ValueError(f'engine must be "compiled" or "reference", got {engine!r}')
+    if isinstance(stretch, int) and stretch < 1:
+        raise ValueError(f"stretch must be at least 1 request, got {stretch}")
     if stretch == "auto":
         stretch = STRETCH if model.expected_requests > 2 * STRETCH else None
     yield from _CompiledRun(model, timing).logs(stretch)
