@@ -19,7 +19,7 @@ from simulator import columns, compiled, kernels
 from simulator.arrival_spec import Arrivals
 from simulator.log import RunLog
 from simulator.model import FleetModel, Model, WorkloadModel
-from simulator.policies import batching
+from simulator.policies import batching, routing
 from simulator.run import STRETCH, Timing, run, run_logs, warm_up
 from simulator.state import BATCH, State, records
 from tests.models import (
@@ -154,6 +154,28 @@ def test_the_engine_never_writes_past_its_tables(model: Model) -> None:
     with mock.patch("simulator.columns.with_room", one_execution_at_a_time):
         assert_same(whole, run(model))
         assert_same(whole, joined(list(run_logs(model, stretch=7))))
+
+
+def test_deadlines_of_one_instant_may_each_start_a_batch() -> None:
+    """Four instances, each with a request of one item before one of three, which is a preferred size by itself.
+
+    When the small ones give up at 7, all four start at once, and no event of an instance comes between.
+    """
+    fleet = FleetModel(
+        by_items(2, 2, 2, 2, 2, 2),
+        instances=4,
+        rule=batching.TRITON,
+        max_batch=6,
+        preferred=(3, 6),
+        delay_ns=100 * MS,
+        router=routing.SCHEDULE,
+    )
+    small = arriving(0, 0, 0, 0, timeout_ns=7 * MS)
+    model = model_of(fleet, (small, arriving(1, 1, 1, 1, items=(3,))))
+    log = agreed(model)
+    assert [7 * MS] * 4 == log.batches.taken_ns.tolist()
+    with mock.patch("simulator.columns.with_room", one_execution_at_a_time):
+        assert_same(log, run(model))
 
 
 def test_timing_says_where_the_time_went() -> None:
