@@ -9,8 +9,8 @@ execution appears in exactly one of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Final
+from dataclasses import Field, dataclass, fields
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +113,12 @@ class RunLog:
             for field in fields(getattr(self, table))
             if not np.array_equal(getattr(getattr(self, table), field.name), getattr(getattr(other, table), field.name))
         ]
+
+
+def column_type(column: Field[Any]) -> type[np.signedinteger[Any]]:
+    """NumPy type that a column of these tables is declared to have."""
+    types: dict[str, type[np.signedinteger[Any]]] = {"Int64s": np.int64, "Int32s": np.int32, "Int8s": np.int8}
+    return types[str(column.type)]
 
 
 def freeze(*arrays: npt.NDArray[np.generic]) -> None:

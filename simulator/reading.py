@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
+from dataclasses import fields
+from typing import Any, Final
 
 import numpy as np
 
 from simulator import log
 from simulator.kernels import entry, natural
-from simulator.log import BatchLog, Int8s, Int32s, Int64s, RequestLog, RunLog
+from simulator.log import BatchLog, RequestLog, RunLog, column_type
 from simulator.state import EXPIRED, IDLE, NIL, PART, REFUSED, WAITING, State, Tables
 
-
-class Rows(NamedTuple):
-    """Columns of a request log, to be written; those of :class:`simulator.log.RequestLog`."""
-
-    workload: Int32s
-    fleet: Int32s
-    instance: Int32s
-    items: Int32s
-    arrival_ns: Int64s
-    queued_ns: Int64s
-    start_ns: Int64s
-    end_ns: Int64s
-    left_ns: Int64s
-    batch_items: Int32s
-    batch: Int64s
-    outcome: Int8s
+Rows: Final[Any] = namedtuple("Rows", [column.name for column in fields(RequestLog)])  # type: ignore[misc]
+"""The columns of a request log in a form that compiled code can write into."""
 
 
 @entry
@@ -77,8 +65,8 @@ def oldest_linked(state: State, oldest: int) -> int:
 
 
 @entry
-def write_rows(tables: Tables, state: State, out: Rows) -> None:
-    """Write the first rows of the engine's requests as rows of a log, as many as ``out`` has room for."""
+def write_rows(tables: Tables, state: State, out: Any) -> None:
+    """Write the first rows of the engine's requests as rows of a log, as many as ``out`` (Rows) has room for."""
     requests = state.requests
     first_batch = state.counts[0].first_batch
     for row in range(len(out.batch)):
@@ -127,20 +115,7 @@ def write_rows(tables: Tables, state: State, out: Rows) -> None:
 
 def read_out(tables: Tables, state: State, rows: int, batches: int) -> RunLog:
     """The first ``rows`` requests and ``batches`` executions as a log of their own."""
-    out = Rows(
-        workload=np.empty(rows, dtype=np.int32),
-        fleet=np.empty(rows, dtype=np.int32),
-        instance=np.empty(rows, dtype=np.int32),
-        items=np.empty(rows, dtype=np.int32),
-        arrival_ns=np.empty(rows, dtype=np.int64),
-        queued_ns=np.empty(rows, dtype=np.int64),
-        start_ns=np.empty(rows, dtype=np.int64),
-        end_ns=np.empty(rows, dtype=np.int64),
-        left_ns=np.empty(rows, dtype=np.int64),
-        batch_items=np.empty(rows, dtype=np.int32),
-        batch=np.empty(rows, dtype=np.int64),
-        outcome=np.empty(rows, dtype=np.int8),
-    )
+    out = Rows(*(np.empty(rows, dtype=column_type(column)) for column in fields(RequestLog)))
     write_rows(tables, state, out)
     requests = RequestLog(**out._asdict())
     done = state.batches[:batches]

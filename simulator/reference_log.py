@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.log import NOWHERE, BatchLog, RequestLog, RunLog, freeze
+from simulator.log import NOWHERE, BatchLog, RequestLog, RunLog, column_type, freeze
 
 if TYPE_CHECKING:
     from simulator.reference import Reference
@@ -57,12 +57,9 @@ def _batch_row(batch: Batch, place: dict[int, int]) -> dict[str, int]:
 
 
 def _table(kind: type[Any], rows: list[dict[str, int]]) -> Any:
-    """Columns of the types the log declares: times and numbers int64, outcomes int8, the rest int32."""
-    columns = {}
-    for column in fields(kind):
-        dtype: type[np.signedinteger[Any]] = np.int8 if column.name == "outcome" else np.int32
-        if column.name.endswith("_ns") or column.name == "batch":
-            dtype = np.int64
-        columns[column.name] = np.array([row[column.name] for row in rows], dtype=dtype)
+    """Columns of the types that the log declares."""
+    columns = {
+        column.name: np.array([row[column.name] for row in rows], dtype=column_type(column)) for column in fields(kind)
+    }
     freeze(*columns.values())
     return kind(**columns)
