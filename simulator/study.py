@@ -88,7 +88,7 @@ def simulate(
     description = describe(scenario, model, prices, engine=chosen, replications=replications, exact=exact)
     measure = Measure(window_of(description, scenario.warmup_ns, model.horizon_ns), chosen, exact)
     if chosen == "compiled" and not is_warm(model.plain):
-        watch.stage("compiling the engine, once (about 15 s) ...")
+        watch.stage("compiling the engine, once (about 20 s) ...")
     # The first here: it compiles the engine for all, tells how long one takes, and its log can be kept.
     start = time.perf_counter()
     counted = [count(model, measure, keep=keep, watch=_Part(watch, replications), timing=timing)]
