@@ -160,7 +160,7 @@ class _Reading:
         """One line for each kind of oddity."""
         return tuple(
             f"{what} in {_rows(len(where))} ({', '.join(where[:_ZONES_SHOWN])}"
-            f"{', ...' if len(where) > _ZONES_SHOWN else ''}): it may stand for no price, check before planning with it"
+            f"{', ...' if len(where) > _ZONES_SHOWN else ''}): it may stand for none, check before planning with it"
             for what, where in self._odd.items()
         )
 

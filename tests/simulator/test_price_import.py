@@ -142,7 +142,7 @@ def test_a_spot_price_that_looks_like_a_placeholder_is_imported_with_a_note(
     result = imported(tmp_path, AWS, f"g4dn.xlarge,T4,1,,,,0.616,{spot},eu-south-2,eus2-az2,")
     assert float(spot) == usd_by_type(result)["g4dn.xlarge", "spot"]
     assert result.notes == (
-        f"spot price {kind} in 1 row (g4dn.xlarge in eus2-az2): it may stand for no price, check before planning with it",
+        f"spot price {kind} in 1 row (g4dn.xlarge in eus2-az2): it may stand for none, check before planning with it",
     )
 
 
