@@ -178,6 +178,17 @@ def test_deadlines_of_one_instant_may_each_start_a_batch() -> None:
         assert_same(log, run(model))
 
 
+def test_deadlines_of_one_instant_come_by_workload() -> None:
+    """Two requests wait, and both give up at 7. Without the small one the three items are a preferred size.
+
+    So they are served at 7 if the small one is of the workload before theirs; else they give up first.
+    """
+    fleet = FleetModel(by_items(*[2] * 6), rule=batching.TRITON, max_batch=6, preferred=(3, 6), delay_ns=100 * MS)
+    small, large = arriving(0, timeout_ns=7 * MS), arriving(1, items=(3,), timeout_ns=6 * MS)
+    assert [2, 0] == agreed(model_of(fleet, (small, large))).requests.outcome.tolist()
+    assert [2, 2] == agreed(model_of(fleet, (large, small))).requests.outcome.tolist()
+
+
 def test_timing_says_where_the_time_went() -> None:
     """A report that hides drawing behind running would praise the engine for half the work."""
     timing = Timing()
