@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.log import COMPLETED, REJECTED, TIMED_OUT, RunLog
-from simulator.model import Model, effective_rule, forms_ahead, preferred_sizes
+from simulator.model import Model, effective_rule, preferred_sizes
 from simulator.policies import batching
 
 FREED: Final = 0
@@ -65,7 +65,6 @@ class Queue:
     def __init__(self, model: Model, f: int, log: RunLog, instance: int, reached_ns: npt.NDArray[np.int64]) -> None:
         self.fleet = fleet = model.fleets[f]
         self.rule = effective_rule(fleet)
-        self.forms_ahead = forms_ahead(model, f)
         self.items: list[int] = log.requests.items.tolist()
         self.outcome: list[int] = log.requests.outcome.tolist()
         self.reached_ns: list[int] = reached_ns.tolist()
@@ -165,10 +164,10 @@ class TritonQueue(Queue):
     def due_ns(self) -> int:
         """When a batch must be taken at the latest if nothing happens before.
 
-        The batcher waits for as long as the delay, and an idle model instance wakes it.
+        The batcher waits for as long as the delay and for fewer than the smallest preferred size (unless requests of
+        several items step over it), and an idle model instance wakes it.
         """
         if not self.waiting or self.idle == 0:
             return batching.WAIT_FOR_MORE
-        if self.forms_ahead:
-            assert self.waiting_items < preferred_sizes(self.fleet)[0] or self.waiting_items > len(self.waiting)
+        assert self.waiting_items < preferred_sizes(self.fleet)[0] or self.waiting_items > len(self.waiting)
         return self.reached_ns[self.waiting[0]] + self.fleet.delay_ns
