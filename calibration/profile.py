@@ -116,6 +116,8 @@ class Profile(Entry):
     """How many times as long each of k executions takes when k share the accelerator: 1 first, not decreasing."""
     valid_range: tuple[Whole, Whole] | None = None
     """Smallest and largest batch the figures may be used for; by default the first and the last measured."""
+    warnings: tuple[str, ...] = ()
+    """What a reader of a run with this profile should know: few points, points that contradict each other ..."""
     notes: dict[str, Any] = Field(default={})
     """What else was measured or fitted, kept but not used."""
 

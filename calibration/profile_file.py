@@ -27,6 +27,9 @@ from calibration.source import Source, read_source
 
 _SCATTER: Final = ("p50_ms", "p99_ms", "samples_ms")
 
+Method = Literal["points", "isotonic_pchip", "linear_roofline"]
+"""How a batch curve is fitted (:mod:`calibration.curve`)."""
+
 
 def _plain_range(value: object) -> object:
     """``{"batch": [1, 8]}`` and ``[1, 8]`` say the same."""
@@ -66,6 +69,12 @@ class ServiceModel(Entry):
 
     kind: Literal["interpolated"] = "interpolated"
     """How the points become a curve: by straight lines."""
+    method: Method | None = None
+    """How the points were fitted to the measurements; ``points``: they are the measurements."""
+    ci95_ms: tuple[tuple[Ms, Ms], ...] | None = None
+    """95 % interval of ``latency_ms`` at each point, from the bootstrap."""
+    cross_validation: dict[str, Number] | None = None
+    """Mean relative error at points held out, by method: why ``method`` was chosen."""
     batch: tuple[Annotated[Whole, Field(ge=1, le=LARGEST_BATCH)], ...] | None = Field(default=None, min_length=1)
     """Items in the batch, increasing; together with ``latency_ms``."""
     latency_ms: tuple[Ms, ...] | None = Field(default=None, min_length=1)
@@ -87,13 +96,18 @@ class ServiceModel(Entry):
     valid_range: Annotated[tuple[Whole, Whole], BeforeValidator(_plain_range)] | None = None
     """Smallest and largest batch the model may be used for."""
     residuals: Any = None
-    """What the fit left over, kept as a note."""
+    """What the fit left over at each measured point, as a share of it; kept as a note."""
+    warnings: tuple[str, ...] = ()
+    """What a reader of its numbers should know: few points, points that contradict each other ..."""
 
     def flaws(self) -> Iterator[Flaw]:
         """Half a curve."""
         if (self.batch is None) != (self.latency_ms is None):
             given, other = ("batch", "latency_ms") if self.latency_ms is None else ("latency_ms", "batch")
             yield Flaw((given,), f"means nothing without {other}", None, f"Add {other}, or leave both out.")
+        if self.ci95_ms is not None and len(self.ci95_ms) != len(self.batch or ()):
+            rule = f"must be as long as batch ({len(self.batch or ())})"
+            yield Flaw(("ci95_ms",), rule, f"{len(self.ci95_ms)} entries", "Give one interval for each batch size.")
 
 
 class ProfileFile(Entry):
@@ -107,8 +121,16 @@ class ProfileFile(Entry):
     """Where the figures come from: ``source``, ``device``, ``date``, ``url``, ``commit``; or one ``citation``."""
     measurements: Measurements | None = None
     """What was measured."""
+    loads: dict[str, list[Any]] | None = None
+    """What clients of a server saw at stated loads, a column each (:mod:`calibration.observation_table`)."""
+    cold_start: dict[str, Any] | None = None
+    """Seconds from nothing to a steady state, by stage, as they were measured."""
+    llm: dict[str, Any] | None = None
+    """Step times of an LLM (:mod:`calibration.llm_steps`)."""
     service_model: ServiceModel | None = None
     """What a run uses."""
+    notes: dict[str, Any] = Field(default={})
+    """What else the source told: kept, not used."""
 
     def flaws(self) -> Iterator[Flaw]:
         """No curve anywhere."""
@@ -169,6 +191,7 @@ def _chosen(file: ProfileFile) -> tuple[dict[str, Any], dict[str, str]]:
     if model is not None:
         keys = ("batch", "latency_ms", "latency_cv", *_SCATTER, "noise", "overheads", "slowdown", "valid_range")
         chosen = {key: getattr(model, key) for key in keys if getattr(model, key) is not None}
+        chosen["warnings"] = model.warnings
         notes = {} if model.residuals is None else {"residuals": model.residuals}
     if measured is not None:
         own_curve = chosen.get("batch", measured.batch) != measured.batch

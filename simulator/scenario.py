@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, GetJsonSchemaHandler, PrivateAttr, V
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from calibration.catalogue import profile_path
 from calibration.problems import InputError, Problem
 from calibration.profile import Profile
 from calibration.profile_file import merged, profile_from
@@ -259,7 +260,7 @@ def _profiles(source: Source, folder: Path) -> tuple[dict[str, Any], list[Proble
     for name, entry in _entries(section).items():
         dotted = f"profiles.{name}"
         if isinstance(entry, str) and entry.strip():
-            file = folder / entry
+            file = profile_path(entry, folder)
             unreadable = file_problem(file)
             if unreadable is None:
                 profile, found = _from_file(file)
