@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from calibration.problems import InputError, Problem
-from simulator.csv_sheet import read_sheet
+from calibration.csv_sheet import read_sheet
 from simulator.price_list import COLUMNS, REQUIRED, Price, PriceImport, option_problem, price_of_cells, write_catalogue
 from simulator.prices import contradictions
 from simulator.skypilot import import_skypilot

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from calibration.problems import InputError, Problem
-from simulator.csv_sheet import file_problem, shown
+from calibration.csv_sheet import file_problem, shown
 
 COLUMNS: Final = (
     "provider",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from calibration.problems import InputError, Problem
-from simulator.csv_sheet import missing_columns, read_sheet
+from calibration.csv_sheet import missing_columns, read_sheet
 from simulator.price_list import COLUMNS, REQUIRED, Price, normal_price_type, price_of_cells
 
 __all__ = [

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from calibration.problems import InputError, Problem
-from simulator.csv_sheet import Row, Sheet, missing_columns, read_sheet
+from calibration.csv_sheet import Row, Sheet, missing_columns, read_sheet
 from simulator.price_list import Fault, Price, PriceImport, count_of, option_problem, parse_as_of, usd_per_hour_of
 
 NEEDED: Final = ("InstanceType", "Region", "Price")

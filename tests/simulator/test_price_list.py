@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from calibration.problems import InputError
-from simulator.csv_sheet import MAX_FILE_BYTES
+from calibration.csv_sheet import MAX_FILE_BYTES
 from simulator.price_list import COLUMNS, SENTINELS_USD, Price, write_catalogue
 from simulator.prices import find_price, load_catalogue
 

@@ -1,7 +1,7 @@
 """A CSV file that a person hands over, as text cells that still know their line and column.
 
-Readers of price lists name the cell that is wrong, so the place of every cell must survive reading; the standard
-library's reader gives only the last line of a record. What the cells mean is decided elsewhere.
+Readers of price lists and of measurements name the cell that is wrong, so the place of every cell must survive
+reading; the standard library's reader gives only the last line of a record. What the cells mean is decided elsewhere.
 """
 
 from __future__ import annotations
