@@ -154,6 +154,22 @@ def read_profile(path: str | Path) -> Profile:
     return profile
 
 
+def read_profile_file(path: str | Path) -> ProfileFile:
+    """What does this profile file hold, measurements and fit apart?
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the file.
+    """
+    source = read_source(path)
+    _, problems = profile_from(source, name=Path(path).stem)
+    if problems:
+        raise InputError(problems)
+    file = ProfileFile.model_validate(source.content)
+    return file if file.name else file.model_copy(update={"name": Path(path).stem})
+
+
 def profile_from(source: Source, *, name: str) -> tuple[Profile | None, list[Problem]]:
     """Which profile do these values describe, and what is wrong with them? The profile is None when it is unusable."""
     try:

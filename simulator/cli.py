@@ -9,28 +9,23 @@ from __future__ import annotations
 
 import difflib
 import os
-import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-DONE: Final = 0
-BUG: Final = 1
-BAD_INPUT: Final = 2
-CHECK_FAILED: Final = 4
-INTERRUPTED: Final = 128 + signal.SIGINT
-NOBODY_READS: Final = 128 + signal.SIGPIPE
-"""What the shell reports of any program whose reader went away (``simulate ... | head -1``)."""
-
-DEBUG: Final = "HEADROOM_DEBUG"
-"""Set it to see the traceback of a bug."""
+from calibration.command_line import (
+    CHECK_FAILED,
+    key_and_value,
+    print_result,
+    print_version,
+    print_with,
+    refuse,
+    run_command,
+    version,
+)
 
 
 class RunByDefault(TyperGroup):
@@ -60,17 +55,10 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    """Answer ``--version`` before anything else is looked at."""
-    if wanted:
-        _print(_version() + "\n")
-        raise typer.Exit
-
-
 @app.callback()
 def _about(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=print_version)
     ] = False,
 ) -> None:
     """Does this inference fleet hold its latency SLO at this load, and what does it cost?"""
@@ -121,7 +109,7 @@ def run(
     """Run a scenario and report: SLOs, latency, utilisation, cost."""
     from contextlib import ExitStack
 
-    from simulator.console import Messages
+    from calibration.console import Messages
     from simulator.scenario import load_scenario
 
     messages = Messages(quiet=quiet)
@@ -130,7 +118,7 @@ def run(
     for warning in loaded.warnings:
         messages.say(f"warning: {warning}")
     if check and all(workload.slo is None for workload in loaded.workloads.values()):
-        _refuse("--check", "needs an SLO to check, and no workload of the scenario states one", None, "Add slo: {...}.")
+        refuse("--check", "needs an SLO to check, and no workload of the scenario states one", None, "Add slo: {...}.")
     # Imported after the scenario was found sound: bad input is told before the engine is loaded.
     from simulator.output import LogWriter, OutputFolder, json_text, write_report
     from simulator.render import print_report
@@ -157,9 +145,9 @@ def run(
     if output is not None:
         messages.say(f"wrote {output}")
     if as_json:
-        _print(json_text(report))
+        print_result(json_text(report))
     else:
-        _print_with(lambda: print_report(report, file=sys.stdout))
+        print_with(lambda: print_report(report, file=sys.stdout))
     if check and report.slo_met is not True:
         raise typer.Exit(CHECK_FAILED)
 
@@ -188,7 +176,7 @@ def import_prices(
     from simulator.price_import import ImportOptions
     from simulator.price_import import import_prices as convert
 
-    named = dict(_pair(text, "--column", "OURS=THEIRS") for text in columns or [])
+    named = dict(key_and_value(text, "--column", "OURS=THEIRS") for text in columns or [])
     options = ImportOptions(provider, region, price_type, as_of, source, named)
     imported = convert(layout, file, output, options)
     print(f"{imported.describe()}\nwrote {output}", file=sys.stderr)
@@ -223,8 +211,8 @@ def prices(
         near = difflib.get_close_matches(str(wanted[asked]), known, n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else "simulate prices lists all of them."
         said = ", ".join(f"{name} {text}" for name, text in wanted.items() if text is not None)
-        _refuse("", f"{catalogue.name} must hold a price for what is asked", said, hint)
-    _print(price_table(rows) + "\n")
+        refuse("", f"{catalogue.name} must hold a price for what is asked", said, hint)
+    print_result(price_table(rows) + "\n")
 
 
 @app.command()
@@ -237,86 +225,15 @@ def schema(
     from simulator.scenario import json_schema
     from simulator.schema_page import schema_page
 
-    _print(schema_page(json_schema()) if markdown else json.dumps(json_schema(), indent=2) + "\n")
+    print_result(schema_page(json_schema()) if markdown else json.dumps(json_schema(), indent=2) + "\n")
 
 
 @app.command("version")
 def show_version() -> None:
     """Print the version."""
-    _print(_version() + "\n")
+    print_result(version() + "\n")
 
 
 def main() -> None:
-    """Run the command line and exit; the one place where an exception becomes a message."""
-    signal.signal(signal.SIGTERM, _terminated)
-    for stream in (sys.stdout, sys.stderr):
-        # A scenario may be named in letters that this terminal does not have: better a question mark than no report.
-        getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
-    from calibration.problems import InputError
-
-    try:
-        app(prog_name="simulate")
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except MemoryError:
-        print("simulate: not enough memory. Shorten the horizon or lower the rates.", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    except Exception as error:
-        if os.environ.get(DEBUG):
-            raise
-        print(
-            f"simulate: a bug of ours: {type(error).__name__}: {error}\n"
-            f"Please report it with the command and the scenario. {DEBUG}=1 shows where it happened.",
-            file=sys.stderr,
-        )
-        sys.exit(BUG)
-
-
-def _terminated(signum: int, frame: object) -> NoReturn:  # noqa: ARG001
-    """Leave through the ``finally`` clauses, so that no half-written file stays behind."""
-    sys.exit(128 + signum)
-
-
-def _version() -> str:
-    """Version of the installed package."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"headroom-sim {version('headroom-sim')}"
-    except PackageNotFoundError:
-        return "headroom-sim, from a folder that is not installed"
-
-
-def _pair(text: str, option: str, form: str) -> tuple[str, str]:
-    """Split ``key=value``."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        _refuse(option, f"must be {form}", repr(text), "Write the key, an equals sign and the value, without spaces.")
-    return key.strip(), value
-
-
-def _refuse(option: str, rule: str, value: str | None, remedy: str) -> NoReturn:
-    """Say that the command line itself cannot be used."""
-    from calibration.problems import InputError, Problem
-
-    raise InputError([Problem("<command line>", None, None, option, rule, value, remedy)])
-
-
-def _print(text: str) -> None:
-    """Write a result to stdout."""
-    _print_with(lambda: sys.stdout.write(text))
-
-
-def _print_with(write: Callable[[], object]) -> None:
-    """Write to stdout whatever ``write`` writes; leave quietly when nobody reads it any more."""
-    try:
-        write()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes stdout once more on its way out, and would complain there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(NOBODY_READS) from None
+    """Run the command line and exit."""
+    run_command(app, "simulate", out_of_memory="Shorten the horizon or lower the rates.")

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from calibration.console import Unwatched, Watch
 from calibration.problems import InputError, Problem
 from simulator.compiling import compile_model
-from simulator.console import Unwatched, Watch
 from simulator.log import RunLog
 from simulator.model import Model
 from simulator.run import Engine, Timing, run_logs, warm_up

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from calibration.console import Unwatched, Watch
 from calibration.problems import InputError, Problem
 from simulator.compiled import is_warm
 from simulator.compiling import compile_model
-from simulator.console import Unwatched, Watch
 from simulator.describe import describe, fleet_prices
 from simulator.log import RunLog
 from simulator.metrics import summarise, window_of

@@ -44,14 +44,14 @@ class Messages:
             print(words, file=sys.stderr, flush=True)
 
     @contextmanager
-    def progress(self) -> Iterator[Watch]:
+    def progress(self, doing: str = "simulating") -> Iterator[Watch]:
         """Show how far the work inside is: a bar on a terminal, only the stages elsewhere, nothing when quiet."""
         if self.quiet:
             yield Unwatched()
         elif not sys.stderr.isatty():
             yield _Lines(self)
         else:
-            with _bar() as bar:
+            with _bar(doing) as bar:
                 yield bar
 
 
@@ -69,7 +69,7 @@ class _Lines:
 
 
 @contextmanager
-def _bar() -> Iterator[Watch]:
+def _bar(doing: str) -> Iterator[Watch]:
     """Draw a bar that vanishes when the work is done."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -77,7 +77,7 @@ def _bar() -> Iterator[Watch]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("simulating", total=1.0)
+        task = progress.add_task(doing, total=1.0)
 
         class Bar:
             def stage(self, words: str) -> None:

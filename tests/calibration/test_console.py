@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from simulator.console import Messages, Unwatched
+from calibration.console import Messages, Unwatched
 
 
 class Terminal(io.StringIO):
