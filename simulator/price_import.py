@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from calibration.problems import InputError, Problem
 from calibration.csv_sheet import read_sheet
+from calibration.problems import InputError, Problem
 from simulator.price_list import COLUMNS, REQUIRED, Price, PriceImport, option_problem, price_of_cells, write_catalogue
 from simulator.prices import contradictions
 from simulator.skypilot import import_skypilot

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from calibration.problems import InputError, Problem
 from calibration.csv_sheet import file_problem, shown
+from calibration.problems import InputError, Problem
 
 COLUMNS: Final = (
     "provider",

@@ -16,8 +16,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
-from calibration.problems import InputError, Problem
 from calibration.csv_sheet import missing_columns, read_sheet
+from calibration.problems import InputError, Problem
 from simulator.price_list import COLUMNS, REQUIRED, Price, normal_price_type, price_of_cells
 
 __all__ = [

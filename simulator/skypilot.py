@@ -30,8 +30,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from calibration.problems import InputError, Problem
 from calibration.csv_sheet import Row, Sheet, missing_columns, read_sheet
+from calibration.problems import InputError, Problem
 from simulator.price_list import Fault, Price, PriceImport, count_of, option_problem, parse_as_of, usd_per_hour_of
 
 NEEDED: Final = ("InstanceType", "Region", "Price")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from calibration.problems import InputError
 from calibration.csv_sheet import MAX_FILE_BYTES
+from calibration.problems import InputError
 from simulator.price_list import COLUMNS, SENTINELS_USD, Price, write_catalogue
 from simulator.prices import find_price, load_catalogue
 
