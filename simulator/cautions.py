@@ -53,8 +53,17 @@ def cautions(description: Description, tally: Tally, loads: Sequence[FleetLoad],
     for workload, counted in workloads:
         if not loads[workload.fleet].unstable:
             found += _too_few(workload, counted, tally.window)
+    found += _doubtful_profiles(description.fleets)
     found += _no_intervals(runs)
     return tuple(found)
+
+
+def _doubtful_profiles(fleets: Sequence[FleetDescription]) -> Iterator[Caution]:
+    """How far can the profiles be trusted that the run stands on?"""
+    for sentence in dict.fromkeys(fleet.extrapolated for fleet in fleets if fleet.extrapolated):
+        yield Caution("extrapolated", sentence)
+    for sentence in dict.fromkeys(warning for fleet in fleets for warning in fleet.profile_warnings):
+        yield Caution("profile", sentence)
 
 
 def _overload(fleet: FleetDescription, load: FleetLoad, has_slo: bool) -> Iterator[Caution]:

@@ -75,7 +75,7 @@ def describe(
             _workload(name, workload, fleets.index(workload.fleet)) for name, workload in scenario.workloads.items()
         ),
         fleets=tuple(
-            _fleet(name, fleet, model, index, prices[name])
+            _fleet(scenario, name, model, index, prices[name])
             for index, (name, fleet) in enumerate(scenario.fleets.items())
         ),
         assumptions=_assumptions(scenario, model, engine, replications, exact),
@@ -153,7 +153,8 @@ def _workload(name: str, workload: Workload, fleet: int) -> WorkloadDescription:
     return WorkloadDescription(name, fleet, slo_ms, process == "closed_loop", process in VARYING)
 
 
-def _fleet(name: str, fleet: Fleet, model: Model, index: int, price: FleetPrice) -> FleetDescription:
+def _fleet(scenario: Scenario, name: str, model: Model, index: int, price: FleetPrice) -> FleetDescription:
+    fleet, profile = scenario.fleets[name], scenario.profiles[scenario.fleets[name].profile]
     compiled = model.fleets[index]
     requests = [(workload.items, workload.item_weights) for workload in model.workloads if workload.fleet == index]
     return FleetDescription(
@@ -167,6 +168,22 @@ def _fleet(name: str, fleet: Fleet, model: Model, index: int, price: FleetPrice)
         batching=fleet.batching.policy,
         max_queue_delay_ms=ms_from_ns(compiled.delay_ns),
         cost=_cost(fleet, price, model.horizon_ns),
+        profile_warnings=tuple(f"profile {fleet.profile}: {warning}" for warning in profile.warnings),
+        extrapolated=_extrapolated(fleet.profile, profile.range, scenario.batch_range(name)),
+    )
+
+
+def _extrapolated(profile: str, measured: tuple[int, int], used: tuple[int, int]) -> str:
+    """What a reader must know when batches leave the measured range; nothing when they stay inside.
+
+    >>> _extrapolated("bert", (1, 16), (1, 64))
+    'profile bert was measured for batches of 1 to 16 items and is used for 1 to 64: what lies outside is extrapolated.'
+    """
+    if measured[0] <= used[0] and used[1] <= measured[1]:
+        return ""
+    return (
+        f"profile {profile} was measured for batches of {measured[0]} to {measured[1]} items and is used for "
+        f"{used[0]} to {used[1]}: what lies outside is extrapolated."
     )
 
 

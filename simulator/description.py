@@ -65,6 +65,10 @@ class FleetDescription:
     max_queue_delay_ms: float = 0.0
     cost: FleetCost | None = None
     """None when it has no price."""
+    profile_warnings: tuple[str, ...] = ()
+    """Sentences about how far its profile can be trusted."""
+    extrapolated: str = ""
+    """A sentence when batches may be larger or smaller than those that were measured."""
 
 
 @dataclass(frozen=True)

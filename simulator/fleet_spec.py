@@ -77,7 +77,7 @@ class Fleet(Entry):
     """Identical instances behind one router."""
 
     profile: Text
-    """Name of the profile of the served model on this kind of instance."""
+    """Name of the profile of the served model on this kind of instance, of this file or shipped."""
     instance_type: Text | None = None
     """The machine, looked up in the price catalogue; or give ``usd_per_hour``."""
     provider: Text | None = None

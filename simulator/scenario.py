@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -17,12 +17,12 @@ from pydantic import AfterValidator, Field, GetJsonSchemaHandler, PrivateAttr, V
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from calibration.catalogue import profile_path
+from calibration.catalogue import profile_path, shipped
 from calibration.problems import InputError, Problem
 from calibration.profile import Profile
 from calibration.profile_file import merged, profile_from
 from calibration.schema import Entry, Flag, FormatVersion, Whole, flaw_problem, problems_of
-from calibration.source import COMMAND_LINE, Source, file_problem, printable, read_source
+from calibration.source import COMMAND_LINE, Source, did_you_mean, file_problem, printable, read_source
 from calibration.tree import LARGEST_INT, shown
 from calibration.units import DurationNs, PositiveDurationNs, duration_ns, positive_duration_ns, refusal
 from simulator.arrival_spec import BesidePath
@@ -68,7 +68,7 @@ class Scenario(Entry):
     warmup_ns: DurationNs = Field(default=0, alias="warmup")
     """Beginning of the run that is left out of the latency statistics; it is still billed."""
     profiles: dict[Name, Annotated[Profile, _PathOrInline()]] = Field(default={})
-    """Served models by name: a profile file, or the batch curve itself."""
+    """Served models by name: a profile file, a shipped profile's name, or the batch curve itself."""
     fleets: dict[Name, Fleet] = Field(min_length=1)
     """What serves, by name."""
     workloads: dict[Name, Workload] = Field(min_length=1)
@@ -216,8 +216,10 @@ def _scenario(
     workloads = _sound(Workload, given.get("workloads"), context)
     draft = dict(given)
     for key, sound in (("profiles", {**written, **profiles}), ("fleets", fleets), ("workloads", workloads)):
-        if isinstance(given.get(key), dict):
-            draft[key] = sound if key == "profiles" else {**given[key], **sound}
+        if key == "profiles" and (sound or isinstance(given.get(key), dict)):
+            draft[key] = sound
+        elif isinstance(given.get(key), dict):
+            draft[key] = {**given[key], **sound}
     scenario: Scenario | None = None
     try:
         scenario = Scenario.model_validate(draft, context=context)
@@ -231,7 +233,7 @@ def _scenario(
         profiles=profiles,
         fleets=fleets,
         workloads=workloads,
-        profile_names=_names(given.get("profiles", {})),
+        profile_names=_with(_names(given.get("profiles", {})), written),
         fleet_names=_names(given.get("fleets", {})),
         fleet_of=_fleet_of(given.get("workloads", {})),
         profile_of=_profile_of(given.get("fleets", {})),
@@ -270,12 +272,20 @@ def _profiles(source: Source, folder: Path) -> tuple[dict[str, Any], list[Proble
             else:
                 at_fault = problems if name in used or file.exists() else warnings
                 rule, remedy = unreadable
+                if "Did you mean" not in remedy:
+                    near = did_you_mean(entry, shipped())
+                    remedy = f"{remedy} {near or 'calibrate list shows the profiles that are shipped.'}"
                 at_fault.append(source.problem(dotted, f"names a file that {rule}", f"'{printable(entry)}'", remedy))
         elif isinstance(entry, dict | Profile):
             profiles[name] = entry
         else:
             rule, remedy = "must be the path of a profile file, or a profile", "Give batch and latency_ms, or a path."
             problems.append(source.problem(dotted, rule, shown(entry), remedy))
+    for name in dict.fromkeys(name for name in used if isinstance(name, str)):
+        if name not in _entries(section) and name in shipped():
+            profile, found = _from_file(shipped()[name])
+            problems += found
+            profiles |= {} if profile is None else {name: profile}
     return profiles, problems, warnings
 
 
@@ -304,6 +314,11 @@ def _entries(section: object) -> dict[str, Any]:
 def _names(section: object) -> tuple[str, ...] | None:
     """Names in a section, or None when it is none."""
     return tuple(section) if isinstance(section, dict) else None
+
+
+def _with(names: tuple[str, ...] | None, more: Iterable[str]) -> tuple[str, ...] | None:
+    """The names, and those that came from elsewhere."""
+    return None if names is None else tuple(dict.fromkeys((*names, *more)))
 
 
 def _profile_of(section: object) -> dict[str, str]:

@@ -165,3 +165,13 @@ def test_each_fleet_and_workload_is_judged_by_itself() -> None:
     assert [True, False] == [fleet.unstable for fleet in report.fleets]
     assert [False, True] == [workload.slo.met for workload in report.workloads if workload.slo]
     assert [caution.text.split()[0] for caution in report.cautions if caution.code == "unstable"] == ["busy"]
+
+
+def test_a_profile_that_is_to_be_doubted_is_doubted_in_every_report() -> None:
+    """A fit from two points looks like any other once it is in a report."""
+    doubted = FleetDescription(
+        "gpu", 1, 1_000.0, profile_warnings=("profile toy: fitted from 2 points",), extrapolated="profile toy was ..."
+    )
+    log = single_server_log(np.random.default_rng(1), 130_000, load=0.6)
+    found = texts([log], describe(fleets=(doubted,)), 10, 210)
+    assert ("profile toy was ...", "profile toy: fitted from 2 points") == (found["extrapolated"], found["profile"])

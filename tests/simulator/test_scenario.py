@@ -359,3 +359,26 @@ def test_loading_a_scenario_imports_no_engine() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert "" == done.stdout.strip()
+
+
+def test_a_fleet_may_name_a_shipped_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever plans with published figures need not write a path into the installed package."""
+    from calibration import catalogue
+
+    (tmp_path / "toy-t4.json").write_text('{"schema": 1, "measurements": {"batch": [1, 8], "latency_ms": [3, 9]}}')
+    monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
+    workloads = {"w": {"fleet": "g", "arrivals": {"process": "poisson", "rate": 1}}}
+    fleet = {"profile": "toy-t4", "usd_per_hour": 1.0, "instances": 1}
+    direct = scenario_from({"schema": 1, "name": "s", "horizon": "1s", "fleets": {"g": fleet}, "workloads": workloads})
+    section = {"bert": "toy-t4"}
+    by_name = scenario_from(
+        {
+            "schema": 1,
+            "name": "s",
+            "horizon": "1s",
+            "profiles": section,
+            "fleets": {"g": {**fleet, "profile": "bert"}},
+            "workloads": workloads,
+        }
+    )
+    assert (1, 8) == direct.profiles["toy-t4"].batch == by_name.profiles["bert"].batch
