@@ -1,1 +1,41 @@
-"""What runs a model so that it can be timed: a framework on a device, each imported only when it is asked for."""
+"""Frameworks that execute models: each a module, imported when a variant asks for it.
+
+:func:`open_session` is the door; :mod:`calibration.backends.protocol` says what a session does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from calibration.backends.protocol import Session, UnavailableError, Variant
+from calibration.source import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RUNTIMES = ("torch", "torch-compile", "torchscript", "onnxruntime", "jax")
+"""What can execute a model."""
+
+
+def open_session(variant: Variant) -> Session:
+    """Load a model as the variant says.
+
+    Raises
+    ------
+    UnavailableError
+        When the framework, the device or the precision cannot be had here.
+    InputError
+        When there is no such model, or its sizes or inputs do not fit it.
+    OutOfMemoryError
+        When the device cannot hold the model.
+    """
+    return _opener(variant.runtime)(variant)
+
+
+def _opener(runtime: str) -> Callable[[Variant], Session]:
+    if runtime in {"torch", "torch-compile", "torchscript"}:
+        from calibration.backends.torch_backend import open_torch
+
+        return open_torch
+    known = ", ".join(RUNTIMES)
+    raise UnavailableError(f"There is no runtime '{runtime}'; there are {known}. {did_you_mean(runtime, RUNTIMES)}")
