@@ -32,11 +32,12 @@ def resolve(python: str) -> tuple[str, dict[str, str]]:
         "--report",
         "-",
         "-e",
-        ".[dev]",
+        ".[dev,measure]",
     ]
     report = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
     minor = ".".join(report["environment"]["python_full_version"].split(".")[:2])
-    found = {item["metadata"]["name"]: item["metadata"]["version"] for item in report["install"]}
+    # A local label (2.13.0+cpu) names one index's build of a version; the pin is the version.
+    found = {item["metadata"]["name"]: item["metadata"]["version"].split("+")[0] for item in report["install"]}
     found.pop("headroom-sim")
     return minor, found
 
