@@ -134,9 +134,16 @@ class ProfileFile(Entry):
 
     def flaws(self) -> Iterator[Flaw]:
         """No curve anywhere."""
-        if self.measurements is None and (self.service_model is None or self.service_model.batch is None):
+        if not self.has_curve and self.llm is None:
             rule, remedy = "needs a batch curve", "Add measurements: batch and latency_ms."
             yield Flaw(("measurements",), rule, None, remedy)
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether it says how long a batch takes, which is what a fleet is simulated with."""
+        return self.measurements is not None or (
+            self.service_model is not None and self.service_model.batch is not None
+        )
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -163,11 +170,15 @@ def read_profile_file(path: str | Path) -> ProfileFile:
         With everything that is wrong with the file.
     """
     source = read_source(path)
-    _, problems = profile_from(source, name=Path(path).stem)
+    name = Path(path).stem
+    try:
+        file = ProfileFile.model_validate(source.content)
+    except ValidationError as error:
+        raise InputError(merged(source, problems_of(error, source, ProfileFile))) from None
+    problems = profile_from(source, name=name)[1] if file.has_curve else source.problems
     if problems:
         raise InputError(problems)
-    file = ProfileFile.model_validate(source.content)
-    return file if file.name else file.model_copy(update={"name": Path(path).stem})
+    return file if file.name else file.model_copy(update={"name": name})
 
 
 def profile_from(source: Source, *, name: str) -> tuple[Profile | None, list[Problem]]:
@@ -176,6 +187,9 @@ def profile_from(source: Source, *, name: str) -> tuple[Profile | None, list[Pro
         file = ProfileFile.model_validate(source.content)
     except ValidationError as error:
         return None, merged(source, problems_of(error, source, ProfileFile))
+    if not file.has_curve:
+        rule = "holds step times of an LLM and no batch curve, so that no fleet can be simulated with it"
+        return None, [*source.problems, source.problem("llm", rule, None, "Measure the model in batches, too.")]
     chosen, section = _chosen(file)
     try:
         profile = Profile.model_validate({"name": file.name or name, "provenance": file.provenance, **chosen})

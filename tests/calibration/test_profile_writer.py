@@ -10,6 +10,7 @@ import pytest
 from calibration import profile_writer
 from calibration.observation import Observation
 from calibration.observation_table import columns_of
+from calibration.problems import InputError
 from calibration.profile import Overheads
 from calibration.profile_file import Measurements, ProfileFile, ServiceModel, read_profile, read_profile_file
 from calibration.profile_writer import observations_in, write_profile
@@ -75,3 +76,12 @@ def test_nothing_empty_is_written() -> None:
         profile_writer.profile_text(ProfileFile(schema=1, service_model=ServiceModel(batch=(1,), latency_ms=(2.0,))))
     )
     assert {"schema": 1, "service_model": {"batch": [1], "latency_ms": [2.0]}} == text
+
+
+def test_a_file_of_llm_steps_alone_is_read_but_serves_no_fleet(tmp_path: Path) -> None:
+    """A scenario that names it must be told so, instead of finding no latency in the middle of a run."""
+    path = tmp_path / "llm.json"
+    path.write_text('{"schema": 1, "llm": {"kind": "toy"}}')
+    assert {"kind": "toy"} == read_profile_file(path).llm
+    with pytest.raises(InputError, match="no batch curve, so that no fleet can be simulated with it"):
+        read_profile(path)
