@@ -30,6 +30,9 @@ BUILT_IN: Final[Mapping[str, Mapping[str, int]]] = {
 reads ``prompt_tokens`` of each into an empty KV cache and gives the logits after the last; ``decoder-decode`` reads one
 token of each behind the ``context_tokens`` that its KV cache holds already."""
 
+ROTARY_BASE: Final = 10_000.0
+"""Of the decoder's positions: Su et al. (2021), https://arxiv.org/abs/2104.09864, section 3.2.2."""
+
 _MULTIPLES: Final = (("hidden", "heads"), ("heads", "kv_heads"))
 _LARGEST: Final = 1 << 24
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from calibration.models.torch_bert import bert
+from calibration.models.torch_decoder import decoder
+from calibration.models.torch_resnet import resnet50
 from calibration.models.weights import draw, weights_of
 
 if TYPE_CHECKING:
@@ -24,4 +26,9 @@ def build(model: str, sizes: Mapping[str, int], seed: int) -> nn.Module:
     return module.eval().requires_grad_(False)
 
 
-_NETWORKS = {"bert-base": bert}
+_NETWORKS = {
+    "bert-base": bert,
+    "resnet50": resnet50,
+    "decoder-prefill": decoder,
+    "decoder-decode": decoder,
+}
