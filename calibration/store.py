@@ -36,7 +36,11 @@ def partial_path(output: str | Path) -> Path:
 class Store:
     """What has been measured so far, by kind, in the order in which it was measured."""
 
-    def __init__(self, identity: Mapping[str, Any], records: list[dict[str, Any]], stream: IO[bytes] | None) -> None:
+    def __init__(
+        self, name: str, identity: Mapping[str, Any], records: list[dict[str, Any]], stream: IO[bytes] | None
+    ) -> None:
+        self.name: Final = name
+        """Its file, for messages."""
         self.identity: Final = dict(identity)
         """What is measured, on what, how: plain values. What was measured of anything else is not mixed in."""
         self._records = records
@@ -62,7 +66,7 @@ class Store:
 
 def in_memory(identity: Mapping[str, Any] | None = None) -> Store:
     """A store that no file is behind: for measuring from Python, where nothing is to be resumed."""
-    return Store(identity or {}, [], None)
+    return Store("<memory>", _plain(identity or {}), [], None)
 
 
 @contextmanager
@@ -97,7 +101,7 @@ def opened(path: str | Path, identity: Mapping[str, Any], *, fresh: bool = False
             _check_identity(records.pop(0), wanted, path)
         else:
             _write_line(stream, {"kind": "sweep", "version": VERSION, "identity": wanted})
-        yield Store(wanted, records, stream)
+        yield Store(printable(path), wanted, records, stream)
 
 
 def read_kept(path: str | Path) -> Store | None:
@@ -113,7 +117,7 @@ def read_kept(path: str | Path) -> Store | None:
         return None
     head = records.pop(0)
     _check_version(head, path)
-    return Store(head["identity"], records, None)
+    return Store(printable(path), head["identity"], records, None)
 
 
 def _take(stream: IO[bytes], path: str | Path) -> None:
