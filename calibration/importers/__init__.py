@@ -8,6 +8,7 @@ figure could be misread.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -132,17 +133,18 @@ def format_named(name: str) -> Format:
 def _refusals(file: Path, format: Format) -> list[Problem]:
     """Why this format's reader should not even be asked: nothing there to read, or another tool's file."""
     shown = printable(file)
+    if file.is_dir():
+        if format.folders and os.access(file, os.R_OK | os.X_OK):
+            return []
+        rule = "cannot be read: permission denied" if format.folders else "is a directory, not a file"
+        return [Problem(shown, None, None, "", rule, None, f"Name a file: {format.about}.")]
     unreadable = file_problem(file)
     if unreadable is not None:
         return [Problem(shown, None, None, "", unreadable[0], None, unreadable[1])]
-    if file.is_dir():
-        if format.folders:
-            return []
-        return [Problem(shown, None, None, "", "is a directory, not a file", None, f"Name a file: {format.about}.")]
     if not file.is_file():
         return [Problem(shown, None, None, "", "must be a regular file", None, "Save it as a file first.")]
     other = recognised(file)
-    if other in FORMATS and other != format.name:
+    if other is not None and other != format.name:
         rule = f"does not look like a file of {format.name}: it looks like {FORMATS[other].about}"
         return [Problem(shown, None, None, "", rule, None, f"Use: calibrate import {other} {shown}.")]
     return []
