@@ -66,8 +66,8 @@ class Meter(Protocol):
 class NoMeter:
     """Sees how long a window is, and nothing else."""
 
-    def __init__(self, reason: str = "", clock: Callable[[], float] = time.perf_counter) -> None:
-        self._reason = reason
+    def __init__(self, told: Mapping[str, Any] | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._told = dict(told or {})
         self._clock = clock
         self._began_s = 0.0
 
@@ -81,7 +81,7 @@ class NoMeter:
 
     def describe(self) -> Mapping[str, Any]:
         """Give the reason why nothing is seen, if there is one to tell."""
-        return {"power_not_read": self._reason} if self._reason else {}
+        return self._told
 
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from calibration.page import per_cent, significant
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -56,7 +58,7 @@ class Doubt:
     kind: str
     """What kind of reason it is, a key of ADVICE."""
     words: str
-    """What was seen, for instance ``IQR 12 % of the median``."""
+    """What was seen, for instance ``IQR 12% of the median``."""
 
 
 ADVICE: Final[Mapping[str, str]] = {
@@ -123,7 +125,7 @@ def doubts_of_samples(rounds_ms: Sequence[Sequence[float]]) -> list[Doubt]:
     >>> doubts_of_samples([[10.0, 10.1, 9.9], [10.0, 10.1, 9.9]])
     []
     >>> [doubt.words for doubt in doubts_of_samples([[10.0, 12.0, 9.0], [10.0, 11.0, 9.0]])]
-    ['IQR 15 % of the median']
+    ['IQR 15% of the median']
     """
     import numpy as np
 
@@ -133,10 +135,10 @@ def doubts_of_samples(rounds_ms: Sequence[Sequence[float]]) -> list[Doubt]:
     speeds = _two_speeds(np.sort(samples))
     if speeds is not None:
         low_ms, high_ms, share = speeds
-        words = f"two speeds: {low_ms:.4g} ms, and {high_ms:.4g} ms in {share:.0%} of the executions"
+        words = f"two speeds: {significant(low_ms)} ms, and {significant(high_ms)} ms in {per_cent(share)} of the executions"
         doubts.append(Doubt("two speeds", words))
     elif p75 - p25 > WIDE_IQR * median:
-        doubts.append(Doubt("scatter", f"IQR {_percent((p75 - p25) / median)} of the median"))
+        doubts.append(Doubt("scatter", f"IQR {per_cent((p75 - p25) / median)} of the median"))
     slow = int((samples > SLOW * median).sum())
     if speeds is None and slow >= SLOW_SHARE * len(samples) and slow > 0:
         worst = float(samples.max()) / median
@@ -145,7 +147,7 @@ def doubts_of_samples(rounds_ms: Sequence[Sequence[float]]) -> list[Doubt]:
     drift = _drift(rounds_ms)
     if drift is not None:
         word = "slower" if drift > 0 else "faster"
-        doubts.append(Doubt("drift", f"later rounds are {_percent(abs(drift))} {word}"))
+        doubts.append(Doubt("drift", f"later rounds are {per_cent(abs(drift))} {word}"))
     return doubts
 
 
@@ -166,9 +168,9 @@ def doubt_of_load(load: float | None, cores: int) -> list[Doubt]:
 def sentences(doubts: Mapping[str, Sequence[Doubt]]) -> list[str]:
     """One sentence for each kind of doubt, with the points it concerns and what to do.
 
-    >>> wide = Doubt("scatter", "IQR 7 % of the median")
+    >>> wide = Doubt("scatter", "IQR 7% of the median")
     >>> sentences({"batch 1": [], "batch 4": [wide]})[0].partition(".")[0]
-    'unstable at batch 4: IQR 7 % of the median'
+    'unstable at batch 4: IQR 7% of the median'
     """
     by_kind: dict[str, list[tuple[str, str]]] = {}
     for point, found in doubts.items():
@@ -179,10 +181,6 @@ def sentences(doubts: Mapping[str, Sequence[Doubt]]) -> list[str]:
         places = "; ".join(f"{point}: {words}" for point, words in seen)
         said.append(f"unstable at {places}. {ADVICE[kind]}")
     return said
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.2g} %" if share < 1 else f"{share * 100:.0f} %"
 
 
 def _drift(rounds_ms: Sequence[Sequence[float]]) -> float | None:
