@@ -21,13 +21,16 @@ class Variant:
     model: str
     """``bert-base``, ``resnet50``, ``decoder-prefill``, ``decoder-decode`` (built in), ``module:function``, a file."""
     runtime: str = "torch"
-    """``torch`` (eager), ``torch-compile``, ``torchscript``, ``onnxruntime``, ``jax``."""
+    """``torch`` (eager), ``torch-compile``, ``torchscript``, ``onnxruntime``, ``jax``, ``python`` (any callable)."""
     device: str = "cpu"
     """``cpu``, ``cuda``, ``cuda:1``, ``tpu``."""
     precision: str = "fp32"
     """``fp32``, ``fp16``, ``bf16``, ``int8`` (dynamic quantisation)."""
     sizes: Mapping[str, int] | None = None
     """Sizes of a built-in model that differ from its own, for instance ``{"sequence_length": 128}``."""
+    inputs: Mapping[str, str] | None = None
+    """Inputs of a model that does not say: shape of one item, type, how many whole numbers there are; by name, for
+    instance ``{"image": "3x224x224:float32", "tokens": "128:int64:30522"}``."""
     threads: int | None = None
     """Threads of the framework on a CPU; its own default when None."""
     seed: int = 0

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from calibration.backends import torch_variants
 from calibration.backends.host import cpu_name, memory_errors, nvidia_driver, peak_memory_bytes, reset_peak_memory
+from calibration.backends.sources import model_error
+from calibration.backends.torch_runtimes import first_execution
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +38,10 @@ def open_torch(variant: Variant) -> TorchSession:
     InputError
         When there is no such model, or the sizes do not fit it.
     """
-    torch = torch_variants.imported_torch()
-    device = torch_variants.found_device(torch, variant.device)
+    torch_variants.check_torch()
+    import torch
+
+    device = torch_variants.found_device(variant.device)
     torch_variants.check_precision(variant, device)
     threads = torch.get_num_threads()
     if variant.threads is not None:
@@ -81,7 +85,7 @@ class TorchSession:
             # which PyTorch silently runs eagerly.
             torch.compiler.reset()
         with memory_errors(batch, str(self.device)):
-            return TorchExecution(self._model, batch, self.device)
+            return TorchExecution(self._model, self.variant.model, batch, self.device)
 
     def provenance(self) -> Mapping[str, Any]:
         """What runs, on what: device, driver, versions, sizes, parameters, threads, settings of matrix products."""
@@ -91,10 +95,10 @@ class TorchSession:
         on_cuda = self.device.type == "cuda"
         found: dict[str, Any] = {
             **{"model": variant.model, "runtime": variant.runtime, "precision": variant.precision},
-            **{"seed": variant.seed, "sizes": dict(model.sizes), "parameters": model.parameters},
+            **{"seed": variant.seed, "sizes": dict(model.network.sizes), "parameters": model.parameters},
             "device": torch.cuda.get_device_name(self.device) if on_cuda else cpu_name(),
             "cpu": cpu_name(),
-            "versions": torch_variants.versions(torch),
+            "versions": torch_variants.versions(),
             "threads": torch.get_num_threads(),
             "float32_matmul_precision": torch.get_float32_matmul_precision(),
         }
@@ -136,17 +140,18 @@ class TorchExecution:
     device: torch.device
     """Where they are."""
 
-    def __init__(self, model: TorchModel, batch: int, device: torch.device) -> None:
+    def __init__(self, model: TorchModel, name: str, batch: int, device: torch.device) -> None:
         import torch
 
         self.module = model.module
         self.device = device
         self._batch = batch
         self._model = model
-        self._items = [tuple(torch.from_numpy(array) for array in item) for item in model.items(batch)]
+        self._model_name = name
+        self._items = [tuple(torch.from_numpy(array) for array in item) for item in model.network.items(batch)]
         self._on_cuda = device.type == "cuda"
         self._staged = self._stage()
-        resident = tuple(model.as_precision(torch.from_numpy(array)).to(device) for array in model.resident(batch))
+        resident = torch_variants.residents_of(model, batch, device)
         self.inputs = (*(tensor.to(device) for tensor in self._staged), *resident)
         self._produced: Any = None
 
@@ -155,7 +160,7 @@ class TorchExecution:
         import torch
 
         with memory_errors(self._batch, str(self.device)), torch.inference_mode():
-            self._produced = self.module(*self.inputs)
+            self._execute(self.inputs)
             if self._on_cuda:
                 torch.cuda.synchronize(self.device)
 
@@ -174,9 +179,22 @@ class TorchExecution:
         if self._produced is None:
             self.run()
         with torch.inference_mode():
-            leaves = torch_variants.leaves(self._produced, self._batch)
-            rows = [leaf.reshape(self._batch, -1).double().cpu().numpy() for leaf in leaves]
+            rows = [leaf.reshape(self._batch, -1).double().cpu().numpy() for leaf in self._answers()]
         return np.concatenate(rows, axis=1)
+
+    def _execute(self, inputs: Tensors) -> None:
+        if self._produced is None:
+            with first_execution():
+                self._produced = self.module(*inputs)
+        else:
+            self._produced = self.module(*inputs)
+
+    def _answers(self) -> list[torch.Tensor]:
+        found = torch_variants.leaves(self._produced, self._batch)
+        if not found:
+            rule = f"gave no tensor whose first axis is the batch ({self._batch})"
+            raise model_error(self._model_name, rule, "Let it return one row for each item.")
+        return found
 
     def _stage(self) -> Tensors:
         """Make the tensors of a batch from its items, in the precision of the model: a server's work on the host."""
@@ -196,9 +214,9 @@ class TorchExecution:
         started = perf_counter()
         staged = self._stage()
         staged_at = perf_counter()
-        self._produced = self.module(*staged, *self.inputs[len(staged) :])
+        self._execute((*staged, *self.inputs[len(staged) :]))
         computed_at = perf_counter()
-        self._split(torch_variants.leaves(self._produced, self._batch))
+        self._split(self._answers())
         done = perf_counter()
         return {
             "preprocess": (staged_at - started) * 1e3,
@@ -218,11 +236,11 @@ class TorchExecution:
         for tensor, pinned in zip(self.inputs, staged, strict=False):  # what stays on the device comes after
             tensor.copy_(pinned, non_blocking=True)
         marks[1].record()
-        self._produced = self.module(*self.inputs)
+        self._execute(self.inputs)
         marks[2].record()
         answers = [
             torch.empty(leaf.shape, dtype=leaf.dtype, pin_memory=True).copy_(leaf, non_blocking=True)
-            for leaf in torch_variants.leaves(self._produced, self._batch)
+            for leaf in self._answers()
         ]
         marks[3].record()
         torch.cuda.synchronize(self.device)
@@ -239,5 +257,5 @@ class TorchExecution:
 
     def _split(self, leaves: Sequence[torch.Tensor]) -> list[tuple[npt.NDArray[Any], ...]]:
         """Cut the answers of a batch into those of its items, copied: a server's work on the host."""
-        arrays = [leaf.float().numpy() for leaf in leaves]
+        arrays = [(leaf.float() if leaf.is_floating_point() else leaf).numpy() for leaf in leaves]
         return [tuple(array[row].copy() for array in arrays) for row in range(self._batch)]

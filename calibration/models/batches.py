@@ -22,7 +22,7 @@ def items(model: str, sizes: Mapping[str, int], seed: int, batch: int) -> list[I
     ``bert-base``: token ids, (sequence_length,) int64. ``resnet50``: an image, (3, image_size, image_size) float32.
     ``decoder-prefill``: the prompt, (prompt_tokens,) int64. ``decoder-decode``: the newest token, (1,) int64.
     """
-    return [_item(model, sizes, _generator(seed, 1, number)) for number in range(batch)]
+    return [_item(model, sizes, item_generator(seed, number)) for number in range(batch)]
 
 
 def _item(model: str, sizes: Mapping[str, int], rng: np.random.Generator) -> Item:
@@ -55,6 +55,11 @@ def kv_cache(model: str, sizes: Mapping[str, int], seed: int, batch: int) -> tup
             for layer in cache:
                 layer[number, :, :context] = rng.standard_normal((sizes["kv_heads"], context, width), np.float32)
     return cache
+
+
+def item_generator(seed: int, number: int) -> np.random.Generator:
+    """What draws the inputs of one item, whatever the batch it travels in."""
+    return _generator(seed, 1, number)
 
 
 def _generator(seed: int, purpose: int, number: int) -> np.random.Generator:

@@ -137,5 +137,4 @@ def _normalised(state: Tensor, norm: nn.Module) -> Tensor:
         normed: Tensor = norm(state)
         return normed
     scale = torch.rsqrt(state.float().square().mean(-1, keepdim=True) + _EPSILON)
-    scaled: Tensor = (state.float() * scale).type_as(state) * norm.weight
-    return scaled
+    return (state.float() * scale).type_as(state) * norm.get_parameter("weight")
