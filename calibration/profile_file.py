@@ -45,16 +45,16 @@ class Measurements(Entry):
     """Items in the batch."""
     latency_ms: tuple[Ms, ...] = Field(min_length=1)
     """Mean time in ms that the accelerator needed for that batch."""
-    p50_ms: tuple[Ms, ...] | None = None
-    """Median at each point, in ms."""
-    p90_ms: tuple[Ms, ...] | None = None
-    """90th percentile at each point, in ms."""
-    p95_ms: tuple[Ms, ...] | None = None
-    """95th percentile at each point, in ms."""
-    p99_ms: tuple[Ms, ...] | None = None
-    """99th percentile at each point, in ms."""
-    samples_ms: tuple[tuple[Ms, ...], ...] | None = None
-    """Single execution times at each point, in ms."""
+    p50_ms: tuple[Ms | None, ...] | None = None
+    """Median at each point, in ms; null where it is not known."""
+    p90_ms: tuple[Ms | None, ...] | None = None
+    """90th percentile at each point, in ms; null where it is not known."""
+    p95_ms: tuple[Ms | None, ...] | None = None
+    """95th percentile at each point, in ms; null where it is not known."""
+    p99_ms: tuple[Ms | None, ...] | None = None
+    """99th percentile at each point, in ms; null where it is not known."""
+    samples_ms: tuple[tuple[Ms, ...] | None, ...] | None = None
+    """Single execution times at each point, in ms; null where they are not known."""
 
     def flaws(self) -> Iterator[Flaw]:
         """Columns that are not as long as ``batch``."""
@@ -238,11 +238,16 @@ def _wanted_scatter(model: ServiceModel | None, measured: Measurements) -> tuple
     """Columns of the measurements that describe the scatter of this model."""
     percentiles = ("p50_ms", "p99_ms")
     if model is None:
-        if measured.samples_ms is not None:
+        if _complete(measured.samples_ms):
             return ("samples_ms",)
-        return percentiles if measured.p50_ms is not None and measured.p99_ms is not None else ()
+        return percentiles if _complete(measured.p50_ms) and _complete(measured.p99_ms) else ()
     if model.noise is None or model.noise.kind == "none":
         return ()
     if model.noise.kind == "empirical":
         return () if model.samples_ms is not None else ("samples_ms",)
     return () if model.latency_cv is not None or model.p50_ms is not None else percentiles
+
+
+def _complete(column: tuple[object, ...] | None) -> bool:
+    """Whether a column has an entry for every point."""
+    return column is not None and None not in column
