@@ -135,8 +135,8 @@ def doubts_of_samples(rounds_ms: Sequence[Sequence[float]]) -> list[Doubt]:
     speeds = _two_speeds(np.sort(samples))
     if speeds is not None:
         low_ms, high_ms, share = speeds
-        words = f"two speeds: {significant(low_ms)} ms, and {significant(high_ms)} ms in {per_cent(share)} of the executions"
-        doubts.append(Doubt("two speeds", words))
+        often = f"{significant(high_ms)} ms in {per_cent(share)} of the executions"
+        doubts.append(Doubt("two speeds", f"two speeds: {significant(low_ms)} ms, and {often}"))
     elif p75 - p25 > WIDE_IQR * median:
         doubts.append(Doubt("scatter", f"IQR {per_cent((p75 - p25) / median)} of the median"))
     slow = int((samples > SLOW * median).sum())
