@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 600.0
 """Without a sign of life for so long, a process hangs: loading a model or compiling it can take minutes."""
 
+_START_S: Final = 60.0
+"""To start the process itself."""
+
 _GRACE_S: Final = 5.0
 """To give the device back."""
 
@@ -133,11 +136,12 @@ def _listen(task: Task, watch: Watch) -> _Death | None:
     process = context.Process(target=_work, args=(task, theirs), name="calibrate")
     process.start()
     theirs.close()
-    grace_s = 0.0
+    grace_s, patience_s = 0.0, max(task.patience_s, _START_S)
     try:
         while True:
-            if not ours.poll(task.patience_s):
-                return _Death("hung", _hang(task.patience_s))
+            if not ours.poll(patience_s):
+                return _Death("hung", _hang(patience_s))
+            patience_s = task.patience_s
             try:
                 word, *rest = ours.recv()
             except EOFError:
