@@ -35,6 +35,8 @@ class IdlePoint:
     """Mean time from sending to the answer, the server's own delay taken off."""
     parts_ms: Mapping[str, float] = field(default_factory=dict)
     """Mean time of some of PARTS; they add up to the latency where ``compute`` is among them."""
+    inferred: bool = False
+    """Whether ``compute`` is not the server's own figure but follows from others."""
     start_ms: float | None = None
     """Mean time from sending to the start of the execution, without the delay."""
     requests: int | None = None
@@ -45,8 +47,15 @@ class IdlePoint:
     """Percentiles of the latency, without the delay, and ``std``."""
 
 
+def is_idle(row: Observation) -> bool:
+    """Whether nothing waited: one request at a time, not merged with others, and its latency is known."""
+    return row.idle and not row.merged and row.mean_ms is not None and float(row.batch).is_integer()
+
+
 def idle_points(rows: Sequence[Observation]) -> list[IdlePoint]:
     """What did lone requests go through? One entry a row that has a latency, in the order of the rows.
+
+    Of a row that was not idle, what the server counts as waiting is taken off, and its percentiles tell nothing.
 
     >>> row = Observation(latency_ms={"mean": 6.0}, parts_ms={"queue": 0.5, "compute": 5.0}, concurrency=1)
     >>> (point,) = idle_points([row])
@@ -75,21 +84,25 @@ def exact_mean_ms(row: Observation, step: float) -> float:
 
 
 def _idle_point(row: Observation, step: float) -> IdlePoint:
-    delay = _number(row.notes, DELAY) or 0.0
-    latency = exact_mean_ms(row, step) - delay
+    delay = number_in(row.notes, DELAY) or 0.0
     parts = {name: row.parts_ms[name] for name in PARTS if name in row.parts_ms}
     if "queue" in parts:
-        parts["queue"] = max(parts["queue"] - delay, 0.0)
-    start = _number(row.notes, START)
+        waited = delay if row.idle else parts["queue"]
+        parts["queue"] = max(parts["queue"] - waited, 0.0)
+        delay = waited if "compute" in parts else delay
+    latency = exact_mean_ms(row, step) - delay
+    start = number_in(row.notes, START)
     return IdlePoint(
         batch=int(row.batch),
         latency_ms=latency,
         parts_ms=adding_up(parts, latency, step) if "compute" in parts else parts,
         start_ms=None if start is None else max(start - delay, 0.0),
         requests=row.requests,
-        samples_ms=tuple(sample - delay for sample in row.samples_ms),
+        samples_ms=tuple(sample - delay for sample in row.samples_ms) if row.idle else (),
         statistics_ms={
-            name: value if name == "std" else value - delay for name, value in row.latency_ms.items() if name != "mean"
+            name: value if name == "std" else value - delay
+            for name, value in row.latency_ms.items()
+            if name != "mean" and row.idle
         },
     )
 
@@ -153,6 +166,7 @@ def _step_of(values: Iterable[float]) -> float:
     return 0.0
 
 
-def _number(notes: Mapping[str, Any], key: str) -> float | None:
+def number_in(notes: Mapping[str, Any], key: str) -> float | None:
+    """A number among the notes of a row, or None."""
     value = notes.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

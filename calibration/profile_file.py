@@ -74,7 +74,9 @@ class ServiceModel(Entry):
     ci95_ms: tuple[tuple[Ms, Ms], ...] | None = None
     """95 % interval of ``latency_ms`` at each point, from the bootstrap."""
     cross_validation: dict[str, Number] | None = None
-    """Mean relative error at points held out, by method: why ``method`` was chosen."""
+    """Relative error (root mean square) at points held out, by method: why ``method`` was chosen."""
+    basis: dict[str, str] = Field(default={})
+    """What ``curve``, ``noise``, ``overheads`` and ``slowdown`` rest on, a sentence each."""
     batch: tuple[Annotated[Whole, Field(ge=1, le=LARGEST_BATCH)], ...] | None = Field(default=None, min_length=1)
     """Items in the batch, increasing; together with ``latency_ms``."""
     latency_ms: tuple[Ms, ...] | None = Field(default=None, min_length=1)

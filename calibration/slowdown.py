@@ -2,23 +2,32 @@
 
 Throughput is the better witness than the server's own compute times: where a framework only queues work on the device
 and returns, these stop before the work does.
+
+An execution holds its model instance for longer than it holds the device (dispatch, release). While one instance is
+between two executions the others run the faster, so slowdown_k = k throughput_1 / throughput_k holds only where that
+time is nothing; otherwise the slow-down is the one with which k instances, followed from execution to execution, turn
+over what was measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from calibration.observation import Observation
+from calibration.saturation import LIMITED
 
 RESAMPLES: Final = 2_000
 """Resamples of the bootstrap."""
 
 DIFFERS: Final = 0.15
 """Spread over the batch sizes from which on one number for all of them is doubtful."""
+
+_ROUNDS: Final = 40
+_HALVINGS: Final = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,94 +37,199 @@ class Slowdown:
     factors: tuple[float, ...]
     """One for each k from 1: starts with 1, does not decrease."""
     ci95: tuple[tuple[float, float], ...]
-    """95 % interval of each."""
+    """95 % interval of each, from resampling loads."""
+    basis: str = ""
+    """What they rest on, in a sentence."""
     warnings: tuple[str, ...] = ()
     """What could mislead."""
 
 
 def fit_slowdown(
-    rows: Sequence[Observation],
-    *,
-    held_ms: float = 0.0,
-    seed: int = 0,
+    rows: Sequence[Observation], *, held_ms: Callable[[float], float] = lambda _batch: 0.0, seed: int = 0
 ) -> Slowdown | None:
     """Which slow-down explains how the throughput grows with the model instances?
 
     Parameters
     ----------
     rows
-        Closed loops of various ``model_instances``; those with at least twice as many requests outstanding as model
-        instances count (twice as many full batches where ``max_batch_size`` is known).
+        Closed loops of various ``model_instances``; those with at least twice as many executions' worth of requests
+        outstanding as model instances count.
     held_ms
-        Dispatch and release together: time for which an execution holds its model instance but not the device.
+        By batch size, for how long an execution holds its model instance but not the device.
     seed
         Of the bootstrap.
 
     Returns
     -------
     Slowdown or None
-        None where only one number of model instances was measured.
+        None where only one number of model instances was measured. The factors are medians over the batch sizes;
+        where a number of model instances was not measured, the slow-down goes on as before it.
 
-    Notes
-    -----
-    With b items an execution, k model instances turn over k b / (held + slowdown_k s) items in a unit of time, so that
-    slowdown_k = (k b / throughput_k - held) / (b / throughput_1 - held). Batch and load alike on both sides. The
-    factors are medians over batches and loads; numbers of model instances in between that were not measured lie on
-    straight lines.
+    Examples
+    --------
+    >>> rates = {1: 216.0, 2: 224.0}
+    >>> rows = [Observation(model_instances=k, concurrency=8, throughput_rps=rate) for k, rate in rates.items()]
+    >>> fit_slowdown(rows).factors
+    (1.0, 1.9286)
     """
-    saturated = _by_setting(rows)
-    factors: dict[int, list[tuple[float, float]]] = {}
-    for (instances, batch, load), throughputs in saturated.items():
-        alone = saturated.get((1, batch, load))
-        if instances == 1 or alone is None:
-            continue
-        one = 1000.0 * batch / float(np.median(alone)) - held_ms
-        many = 1000.0 * batch * instances / float(np.median(throughputs)) - held_ms
-        if one > 0 and many > 0:
-            factors.setdefault(instances, []).append((batch, many / one))
-    if not factors:
+    ratios = _throughput_ratios(rows)
+    if not ratios:
         return None
     rng = np.random.default_rng(seed)
-    known = {1: (1.0, 1.0, 1.0)}
-    for instances, pairs in sorted(factors.items()):
-        values = np.array([value for _, value in pairs])
-        medians = np.median(rng.choice(values, size=(RESAMPLES, len(values))), axis=1)
+    factors = [1.0]
+    intervals = [(1.0, 1.0)]
+    warnings = []
+    for count in range(2, max(ratios) + 1):
+        if count not in ratios:
+            factors.append(factors[-1] + (factors[-1] - factors[-2] if len(factors) > 1 else 1.0))
+            intervals.append((factors[-1], factors[-1]))
+            warnings.append(f"{count} executions at once were not measured: their slow-down goes on as before")
+            continue
+        drawn = {
+            batch: _drawn(values, _Alone(cycle, held_ms(batch)), factors, rng)
+            for batch, (cycle, values) in ratios[count].items()
+        }
+        middle = {batch: float(np.median(found)) for batch, (found, _) in drawn.items()}
+        medians = np.median(np.stack([resampled for _, resampled in drawn.values()]), axis=0)
         low, high = np.quantile(medians, (0.025, 0.975))
-        known[instances] = (float(np.median(values)), float(low), float(high))
-    counts = np.arange(1, max(known) + 1)
-    middle, low, high = (np.interp(counts, list(known), [value[i] for value in known.values()]) for i in range(3))
-    rising = np.maximum.accumulate(np.maximum(middle, 1.0))
-    lowest, highest = np.minimum(low, rising), np.maximum(high, rising)
+        factor = max(float(np.median(list(middle.values()))), factors[-1])
+        factors.append(factor)
+        intervals.append((min(float(low), factor), max(float(high), factor)))
+        warnings += _differences(count, middle)
     return Slowdown(
-        factors=tuple(rising.round(4).tolist()),
-        ci95=tuple(zip(lowest.round(4).tolist(), highest.round(4).tolist(), strict=True)),
-        warnings=tuple(_warnings(factors)),
+        factors=tuple(round(factor, 4) for factor in factors),
+        ci95=tuple((round(low, 4), round(high, 4)) for low, high in intervals),
+        basis=_basis(ratios, intervals),
+        warnings=tuple(warnings),
     )
 
 
-def _by_setting(rows: Sequence[Observation]) -> Mapping[tuple[int, float, float | None], list[float]]:
-    """Items per second at saturation, by model instances, items an execution, and requests outstanding."""
-    found: dict[tuple[int, float, float | None], list[float]] = {}
+def turnover(alone_ms: float, held_ms: float, slowdown: Sequence[float]) -> float:
+    """How many executions a ms do k model instances of one device turn over, never waiting for requests?
+
+    Parameters
+    ----------
+    alone_ms
+        Time of an execution that has the device to itself.
+    held_ms
+        Time between two executions of one model instance.
+    slowdown
+        For 1 to k executions at once; k is its length.
+
+    Notes
+    -----
+    Each execution advances at 1 / slowdown_n while n run. All times are constant, so the order settles into a cycle;
+    the last half of 40 executions an instance is counted.
+
+    >>> turnover(1.0, 0.0, [1.0, 2.0]), turnover(3.0, 1.0, [1.0])
+    (1.0, 0.25)
+    """
+    count = len(slowdown)
+    left = [alone_ms] * count
+    resting = [held_ms * index / count for index in range(count)]
+    now, done, since = 0.0, 0, (0.0, 0)
+    total = _ROUNDS * count
+    while done < total:
+        running = [i for i in range(count) if resting[i] <= 0]
+        pace = slowdown[len(running) - 1] if running else 1.0
+        ends = [left[i] * pace for i in running]
+        starts = [resting[i] for i in range(count) if resting[i] > 0]
+        step = min(ends + starts)
+        now += step
+        for i in range(count):
+            if resting[i] > 0:
+                resting[i] -= step
+                resting[i] = 0.0 if resting[i] < 1e-12 * alone_ms else resting[i]
+            else:
+                left[i] -= step / pace
+                if left[i] <= 1e-12 * alone_ms:
+                    left[i], resting[i] = alone_ms, held_ms
+                    done += 1
+        if since[1] == 0 and done >= total // 2:
+            since = now, done
+    return (done - since[1]) / (now - since[0])
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """One model instance: time from one execution to the next, and how much of it is not the execution."""
+
+    cycle_ms: float
+    held_ms: float
+
+    def factor(self, ratio: float, fewer: Sequence[float]) -> float:
+        """Slow-down of one more execution, given those of fewer, with which throughput grows to ``ratio`` times."""
+        count = len(fewer) + 1
+        alone = self.cycle_ms - self.held_ms
+        if self.held_ms <= 0 or alone <= 0:
+            return count / ratio
+        low, high = fewer[-1], 2.0 * count / min(ratio, 1.0) * self.cycle_ms / alone
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            if turnover(alone, self.held_ms, [*fewer, middle]) * self.cycle_ms > ratio:
+                low = middle
+            else:
+                high = middle
+        return (low + high) / 2
+
+
+_Ratios = dict[int, dict[float, tuple[float, "np.ndarray[tuple[int], np.dtype[np.float64]]"]]]
+
+
+def _throughput_ratios(rows: Sequence[Observation]) -> _Ratios:
+    """Throughput over that of one model instance, by instances and batch size, with the cycle of one instance.
+
+    Loads are compared with the same load; where there is none, the best of each.
+    """
+    by_setting: dict[tuple[int, float], dict[float, list[float]]] = {}
     for row in rows:
-        if not row.throughput_rps or row.concurrency is None:
+        if not row.throughput_rps or row.concurrency is None or row.notes.get(LIMITED):
             continue
         full = row.max_batch_size if row.merged and row.max_batch_size else 1
         if row.concurrency < 2 * full * row.model_instances:
             continue
-        items = row.throughput_rps if row.merged else row.throughput_rps * row.batch
-        found.setdefault((row.model_instances, row.batch, row.concurrency), []).append(items)
+        executions = row.throughput_rps / row.batch if row.merged else row.throughput_rps
+        loads = by_setting.setdefault((row.model_instances, float(round(row.batch))), {})
+        loads.setdefault(row.concurrency, []).append(executions)
+    found: _Ratios = {}
+    for (count, batch), loads in by_setting.items():
+        alone = by_setting.get((1, batch))
+        if count == 1 or alone is None:
+            continue
+        common = sorted(set(loads) & set(alone))
+        best = max(float(np.median(values)) for values in alone.values())
+        ratios = [float(np.median(loads[load]) / np.median(alone[load])) for load in common]
+        ratios = ratios or [max(float(np.median(values)) for values in loads.values()) / best]
+        found.setdefault(count, {})[batch] = 1000.0 / best, np.array(ratios)
     return found
 
 
-def _warnings(factors: Mapping[int, Sequence[tuple[float, float]]]) -> list[str]:
-    warnings = []
-    for instances, pairs in sorted(factors.items()):
-        by_batch = {batch: [value for size, value in pairs if size == batch] for batch, _ in pairs}
-        medians = {batch: float(np.median(values)) for batch, values in by_batch.items()}
-        least, most = min(medians, key=lambda b: medians[b]), max(medians, key=lambda b: medians[b])
-        if medians[most] > (1 + DIFFERS) * medians[least]:
-            warnings.append(
-                f"{instances} executions at once slow one another {medians[least]:.2f}-fold at batch {least:g} and"
-                f" {medians[most]:.2f}-fold at batch {most:g}: one number for all batches is doubtful"
-            )
-    return warnings
+def _drawn(
+    ratios: np.ndarray[tuple[int], np.dtype[np.float64]],
+    alone: _Alone,
+    fewer: Sequence[float],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    """Slow-down by each load, and medians of resampled loads."""
+    marks = np.unique(np.quantile(ratios, (0.0, 0.5, 1.0)))
+    factors = np.interp(ratios, marks, [alone.factor(float(mark), fewer) for mark in marks])
+    return factors, np.median(rng.choice(factors, size=(RESAMPLES, len(factors))), axis=1)
+
+
+def _differences(count: int, by_batch: Mapping[float, float]) -> list[str]:
+    least, most = min(by_batch, key=lambda b: by_batch[b]), max(by_batch, key=lambda b: by_batch[b])
+    if by_batch[most] <= (1 + DIFFERS) * by_batch[least]:
+        return []
+    return [
+        f"{count} executions at once slow one another {by_batch[least]:.2f}-fold at batch {least:g} and"
+        f" {by_batch[most]:.2f}-fold at batch {most:g}: one number for all batches is doubtful"
+    ]
+
+
+def _basis(ratios: _Ratios, intervals: Sequence[tuple[float, float]]) -> str:
+    loads = sum(len(values) for by_batch in ratios.values() for _, values in by_batch.values())
+    low, high = intervals[-1]
+    return (
+        f"throughput at saturation of up to {max(ratios)} model instances, {loads} loads;"
+        f" 95% interval of the last {low:.3g} to {high:.3g}"
+    )

@@ -1,0 +1,237 @@
+"""Which executions do measurements tell of? Those timed on the device; else those inside the requests of a server.
+
+What lies outside the execution is taken off a lone request as far as anything tells:
+
+1. the server's own time of the execution (perf_analyzer's compute infer), unless a saturated run contradicts it: a
+   framework that only queues work on the device returns before the work is done, and then executions follow one
+   another much more slowly than that time says;
+2. else the time between executions at saturation, where each request is an execution: the rest of the latency of a
+   lone request is then spent in parallel;
+3. else nothing: the whole latency counts as time on the device, and a warning says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from calibration.curve import CurvePoint
+from calibration.idle import IdlePoint, idle_points, is_idle
+from calibration.observation import Observation
+from calibration.problems import InputError, Problem
+from calibration.saturation import Saturated
+from calibration.scatter import ScatterPoint
+
+HIDDEN: Final = 1.15
+"""Time between executions over the server's own time for one, from which on work on the device is hidden."""
+
+PARALLEL: Final = 0.5
+"""Time between executions over the latency of a lone request, below which requests must have been served together."""
+
+QUIET: Final = 0.3
+"""Mean requests outstanding in an open loop below which waiting is rare."""
+
+ROUNDS: Final = "round_medians_ms"
+"""Note of a row: medians of rounds of measurement that took turns with other batch sizes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executions:
+    """What is known of single executions."""
+
+    points: tuple[CurvePoint, ...]
+    """Mean times, one a row."""
+    scatter: tuple[ScatterPoint, ...]
+    """Single times, one a row."""
+    rows: tuple[Observation, ...]
+    """The rows they come from."""
+    lone: tuple[IdlePoint, ...]
+    """Lone requests to a server."""
+    timed: bool
+    """Whether they were timed on the device."""
+    basis: str
+    """Which executions these are, in words."""
+    warnings: tuple[str, ...] = ()
+    """What could mislead."""
+
+
+def executions_in(
+    device: Sequence[Observation], server: Sequence[Observation], saturated: Sequence[Saturated]
+) -> Executions:
+    """Which executions do these rows tell of?
+
+    Parameters
+    ----------
+    device
+        Executions timed where they ran.
+    server
+        Requests timed by clients.
+    saturated
+        Those of them that show how executions followed one another.
+
+    Raises
+    ------
+    InputError
+        When nothing holds a latency.
+    """
+    idle = [row for row in server if is_idle(row)]
+    fewest = min((row.model_instances for row in idle), default=1)
+    idle = [row for row in idle if row.model_instances == fewest]
+    alone = [row for row in device if row.mean_ms is not None and float(row.batch).is_integer()]
+    if alone:
+        return Executions(
+            points=tuple(map(_device_point, alone)),
+            scatter=tuple(map(_device_scatter, alone)),
+            rows=tuple(alone),
+            lone=tuple(idle_points(idle)),
+            timed=True,
+            basis="executions timed on the device",
+        )
+    warnings: list[str] = []
+    if not idle:
+        idle = _least_loaded(server, warnings)
+    lone = _with_executions(idle_points(idle), saturated, warnings)
+    return Executions(
+        points=tuple(CurvePoint(batch=p.batch, mean_ms=p.parts_ms["compute"], executions=p.requests) for p in lone),
+        scatter=tuple(map(_lone_scatter, lone)),
+        rows=tuple(idle),
+        lone=tuple(lone),
+        timed=False,
+        basis="executions inside lone requests to a server",
+        warnings=tuple(warnings),
+    )
+
+
+def _with_executions(lone: Sequence[IdlePoint], saturated: Sequence[Saturated], warnings: list[str]) -> list[IdlePoint]:
+    """Lone requests with a time of the execution among their parts."""
+    cycle = {round(run.batch): run.cycle_ms for run in saturated if not run.separate}
+    hidden: dict[int, tuple[float, float]] = {}
+    found, together, whole = [], False, False
+    parallel = [point.latency_ms - cycle[point.batch] for point in lone if point.batch in cycle]
+    outside = sum(parallel) / len(parallel) if parallel else 0.0
+    for point in lone:
+        between = cycle.get(point.batch)
+        if "compute" in point.parts_ms:
+            found.append(_unhidden(point, between, hidden))
+            continue
+        if parallel and 0 < outside < min(PARALLEL * one.latency_ms for one in lone):
+            compute = point.latency_ms - outside
+        else:
+            together = together or bool(parallel and outside > 0)
+            whole, compute = True, point.latency_ms
+        found.append(replace(point, parts_ms={**point.parts_ms, "compute": compute}, inferred=True))
+    if hidden:
+        worst = max(hidden, key=lambda size: hidden[size][1] / hidden[size][0])
+        said, between_ms = hidden[worst]
+        warnings.append(
+            f"the server counts {said:.4g} ms of compute at batch {worst}, but executions follow one another every"
+            f" {between_ms:.4g} ms at saturation: the framework returns before the device is done, and the difference"
+            " counts as time on the device"
+        )
+    if whole:
+        warnings.append(
+            "nothing tells the execution from the rest of a request: its whole latency counts as time on the device"
+        )
+    if together:
+        warnings.append(
+            "at saturation requests were answered more than twice as fast as one after the other: the server merges"
+            " them or serves several at once (state its largest batch and its model instances)"
+        )
+    return found
+
+
+def _unhidden(point: IdlePoint, between: float | None, hidden: dict[int, tuple[float, float]]) -> IdlePoint:
+    """The point with the time of its execution as a saturated run tells it, where that is much longer."""
+    parts = dict(point.parts_ms)
+    counted = parts["compute"]
+    held = counted + parts.get("input", 0.0) + parts.get("output", 0.0)
+    if between is None or between <= HIDDEN * held:
+        return point
+    missing = min(between, point.latency_ms) - held
+    hidden[point.batch] = counted, between
+    for name in ("network", "queue", "send", "receive", "preprocess", "postprocess"):
+        taken = min(parts.get(name, 0.0), missing)
+        parts[name] = parts.get(name, 0.0) - taken
+        parts["compute"] += taken
+        missing -= taken
+    return replace(point, parts_ms={name: value for name, value in parts.items() if value or name in point.parts_ms})
+
+
+def _least_loaded(server: Sequence[Observation], warnings: list[str]) -> list[Observation]:
+    """Rows to take for idle ones where none is: the least load of each batch size, with a word of warning."""
+    usable = [row for row in server if row.mean_ms is not None and float(row.batch).is_integer() and not row.merged]
+    if not usable:
+        rule = "must hold the latency of at least one execution, or of one request"
+        problem = Problem("measurements", None, None, "", rule, None, "Measure with one request at a time.")
+        raise InputError([problem])
+    least: dict[float, Observation] = {}
+    for row in sorted(usable, key=_outstanding):
+        least.setdefault(row.batch, row)
+    rows = [least[size] for size in sorted(least)]
+    busy = [row for row in rows if _outstanding(row) > QUIET]
+    if busy:
+        loads = ", ".join(dict.fromkeys(map(_load, busy)))
+        warnings.append(
+            f"the least load measured was {loads}: service time cannot be told from waiting."
+            " Measure with one request at a time"
+        )
+    return rows
+
+
+def _outstanding(row: Observation) -> float:
+    """Mean number of requests in the server or on their way; Little's law for an open loop."""
+    if row.concurrency is not None:
+        return row.concurrency
+    return (row.rate_rps or 0.0) * (row.mean_ms or 0.0) / 1000.0
+
+
+def _load(row: Observation) -> str:
+    if row.concurrency is None:
+        return f"{row.rate_rps:g} requests per second"
+    return f"{row.concurrency:g} outstanding requests"
+
+
+def _on_device_ms(row: Observation) -> float:
+    """Time on the device: without the copies where the latency holds them."""
+    mean = row.mean_ms or 0.0
+    compute = row.parts_ms.get("compute")
+    copies = row.parts_ms.get("input", 0.0) + row.parts_ms.get("output", 0.0)
+    if compute is None or not copies:
+        return mean
+    return mean - copies if abs(mean - copies - compute) < abs(mean - compute) else mean
+
+
+def _device_point(row: Observation) -> CurvePoint:
+    copies = (row.mean_ms or 0.0) - _on_device_ms(row)
+    rounds = row.notes.get(ROUNDS)
+    return CurvePoint(
+        batch=int(row.batch),
+        mean_ms=_on_device_ms(row),
+        executions=row.requests,
+        std_ms=row.latency_ms.get("std"),
+        samples_ms=tuple(sample - copies for sample in row.samples_ms),
+        repeats_ms=tuple(map(float, rounds)) if isinstance(rounds, list | tuple) else (),
+        doubted=ROUNDS in row.notes,
+    )
+
+
+def _device_scatter(row: Observation) -> ScatterPoint:
+    copies = (row.mean_ms or 0.0) - _on_device_ms(row)
+    return ScatterPoint(
+        batch=int(row.batch),
+        executions=row.requests,
+        samples_ms=tuple(sample - copies for sample in row.samples_ms),
+        statistics_ms={k: value if k == "std" else value - copies for k, value in row.latency_ms.items()},
+    )
+
+
+def _lone_scatter(point: IdlePoint) -> ScatterPoint:
+    """Scatter of a lone request, put down to its execution: what lies outside is taken off as a constant."""
+    outside = point.latency_ms - point.parts_ms["compute"]
+    inside = {"mean": point.latency_ms, **point.statistics_ms}
+    inside = {name: value if name == "std" else value - outside for name, value in inside.items()}
+    samples = tuple(sample - outside for sample in point.samples_ms)
+    if min((*samples, *inside.values())) <= 0:
+        return ScatterPoint(batch=point.batch)
+    return ScatterPoint(batch=point.batch, executions=point.requests, samples_ms=samples, statistics_ms=inside)
