@@ -94,6 +94,8 @@ def compare(a: ProfileFile, b: ProfileFile) -> Comparison:
         shared, theirs = _by_the_curve(mine, b)
         if shared:
             cautions.append("no batch size was measured in both: B is read from its curve at those of A")
+        elif not (a.has_curve and b.has_curve):
+            cautions.append("a profile of step times of an LLM has no batch curve: there is no speed-up to tell")
         else:
             cautions.append("no batch size lies in the range of both: there is no speed-up to tell")
     pairs = [(mine[batch], theirs[batch]) for batch in shared]
@@ -160,6 +162,8 @@ def _different(a: ProfileFile, b: ProfileFile) -> Iterator[str]:
 
 def _by_the_curve(mine: dict[int, Point], b: ProfileFile) -> tuple[list[int], dict[int, Point]]:
     """Batch sizes of A inside the range of B, and what the curve of B says there."""
+    if not b.has_curve:
+        return [], {}
     import numpy as np
 
     profile = profile_in(b)

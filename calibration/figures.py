@@ -77,7 +77,17 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def curve_figure(file: ProfileFile) -> Figure:
-    """How long does a batch take, how sure are we, and where does the profile end? Above it what that serves."""
+    """How long does a batch take, how sure are we, and where does the profile end? Below, what that serves.
+
+    Of step times of an LLM, which have no batch curve: what an output token and a prompt take.
+    """
+    if not file.has_curve:
+        from calibration.llm_figure import draw_steps
+
+        figure, panels = _two_panels(heights=(1, 1), shared=False)
+        draw_steps(panels, file.llm or {})
+        _titled(figure, [file])
+        return figure
     figure, (above, below) = _two_panels(heights=(3, 2))
     drawn = _curve(above, file, "blue", "o", "-")
     profile, points = profile_in(file), points_of(file)
@@ -102,6 +112,7 @@ def curve_figure(file: ProfileFile) -> Figure:
     )
     below.set_ylabel("items/s, one batch\nafter another")
     below.set_ylim(0, 1.15 * below.dataLim.ymax)
+    below.yaxis.set_major_formatter("{x:,g}")
     _batch_axis((above, below), sorted({point.batch for point in points} | {profile.batch[0], profile.batch[-1]}))
     _log_ticks(above)
     for axes in (above, below):
@@ -112,6 +123,10 @@ def curve_figure(file: ProfileFile) -> Figure:
 
 def comparison_figure(comparison: Comparison) -> Figure:
     """Two curves with their intervals, and the speed-up below with its own."""
+    for file in (comparison.a, comparison.b):
+        if not file.has_curve:
+            rule, remedy = "needs two batch curves to draw", "Leave it out: step times of an LLM have none."
+            raise InputError([Problem("<command line>", None, None, "--figure", rule, file.name, remedy)])
     figure, (above, below) = _two_panels(heights=(3, 2))
     _curve(above, comparison.a, "blue", "o", "-", label=f"A: {comparison.a.name}")
     _curve(above, comparison.b, "vermilion", "s", "--", label=f"B: {comparison.b.name}")
@@ -138,11 +153,11 @@ def comparison_figure(comparison: Comparison) -> Figure:
     return figure
 
 
-def _two_panels(heights: tuple[int, int]) -> tuple[Figure, tuple[Axes, Axes]]:
+def _two_panels(heights: tuple[int, int], *, shared: bool = True) -> tuple[Figure, tuple[Axes, Axes]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 6.4), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=heights)
+    above, below = figure.subplots(2, 1, sharex=shared, height_ratios=heights)
     for axes in (above, below):
         axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.7)
         axes.set_axisbelow(True)
@@ -253,6 +268,8 @@ def _titled(figure: Figure, files: Sequence[ProfileFile]) -> None:
     sources = list(dict.fromkeys(textwrap.shorten(source(file), 120, placeholder="...") for file in files))
     if len(sources) == 2:
         sources = [f"{letter}: {words}" for letter, words in zip("AB", sources, strict=True)]
-    low, high = profile_in(files[0]).range
-    limit = f"grey: outside batch {low} to {high}, where the profile is not used" if len(files) == 1 else ""
+    limit = ""
+    if len(files) == 1 and files[0].has_curve:
+        low, high = profile_in(files[0]).range
+        limit = f"grey: outside batch {low} to {high}, where the profile is not used"
     figure.supxlabel("\n".join(filter(None, [*sources, limit])), fontsize=7.5, color="#555555", x=0.01, ha="left")

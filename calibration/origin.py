@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from calibration.backends.protocol import Variant
+from calibration.page import paragraph
 from calibration.profile_file import ProfileFile
 
 _SOURCES: Final = ("citation", "source", "url", "repository", "commit", "path", "date", "tool", "host", "versions")
 
 _MOST_PARTS: Final = 8
+_WIDEST_KEY: Final = 32
 
 
 def subject(file: ProfileFile) -> str:
@@ -62,3 +64,15 @@ def variant_of(file: ProfileFile) -> Variant | None:
         return None
     known = {key: kept[key] for key in Variant.__dataclass_fields__ if kept.get(key) is not None}
     return Variant(**known)
+
+
+def pairs(values: Mapping[str, Any]) -> Iterator[str]:
+    """Whatever a section of a profile holds, a line a key.
+
+    >>> list(pairs({"load_s": 1.25, "first": None, "stages": {"import": 2.0}}))
+    ['  load_s  1.25', '  stages  import 2']
+    """
+    width = min(max(map(len, values), default=0), _WIDEST_KEY)
+    for name, value in values.items():
+        if value is not None:
+            yield from paragraph(said(value), mark=f"  {name:<{width}}  ")

@@ -73,11 +73,15 @@ def profile_in(file: ProfileFile) -> Profile:
 def points_of(file: ProfileFile) -> tuple[Point, ...]:
     """What does the file say at each batch size that was measured? At each point of its curve when none was.
 
+    Nothing for a file of step times of an LLM, which has no batch curve.
+
     >>> measured = {"batch": [1, 4], "latency_ms": [5.0, 12.5]}
     >>> file = ProfileFile.model_validate({"schema": 1, "measurements": measured})
     >>> [(point.batch, point.measured_ms, point.items_per_s) for point in points_of(file)]
     [(1, 5.0, 200.0), (4, 12.5, 320.0)]
     """
+    if not file.has_curve:
+        return ()
     import numpy as np
 
     profile = profile_in(file)

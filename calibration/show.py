@@ -5,12 +5,13 @@ Nothing is computed here beyond rounding: the figures are those of :mod:`calibra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from calibration.llm_page import llm_lines
 from calibration.observation import Observation
 from calibration.observation_table import rows_of
-from calibration.origin import said, source, subject
+from calibration.origin import pairs, source, subject
 from calibration.page import Heading, bar, count, paragraph, per_cent, significant, table
 from calibration.points import Point, points_of, profile_in
 from calibration.profile import OVERHEADS, Profile
@@ -42,24 +43,42 @@ def profile_lines(file: ProfileFile, *, unicode: bool = True) -> list[str]:
     unicode
         Whether blocks and braille can be written; otherwise the plot is of dots and letters.
     """
-    profile, points = profile_in(file), points_of(file)
     lines = [*origin(file)]
-    for warning in profile.warnings:
+    for warning in warnings_of(file):
         lines += paragraph(warning, mark="! ")
-    lines += ["", *_curve(file, profile, points, unicode)]
-    drawing = text_plot(
-        [(point.batch, point.measured_ms or point.fitted_ms) for point in points], _curve_of(profile), unicode=unicode
-    )
-    if drawing:
-        lines += ["", Heading("ms for a batch of so many items (both axes logarithmic)"), *drawing]
-    lines += ["", Heading("What a run uses"), *_model(file, profile)]
+    if file.has_curve:
+        lines += _batch_lines(file, unicode)
     if file.cold_start:
-        lines += ["", Heading("Cold start, s"), *_pairs(file.cold_start)]
+        single = {key: value for key, value in file.cold_start.items() if not isinstance(value, list | dict)}
+        lines += ["", Heading("Cold start"), *pairs(single)]
     if file.llm:
-        lines += ["", Heading("LLM steps"), *_pairs(file.llm)]
+        lines += ["", *llm_lines(file.llm)]
     if file.loads:
         lines += ["", *_loads(rows_of(file.loads))]
     return lines
+
+
+def warnings_of(file: ProfileFile) -> tuple[str, ...]:
+    """What should whoever uses this profile know? Of its batch curve and of its step times."""
+    of_curve = () if file.service_model is None else file.service_model.warnings
+    of_steps = (file.llm or {}).get("warnings", ())
+    return tuple(dict.fromkeys((*of_curve, *map(str, of_steps))))
+
+
+def _batch_lines(file: ProfileFile, unicode: bool) -> Iterator[str]:
+    """The batch curve as a table and as a plot, and what else a run uses."""
+    profile, points = profile_in(file), points_of(file)
+    yield ""
+    yield from _curve(file, profile, points, unicode)
+    marks = [(point.batch, point.measured_ms or point.fitted_ms) for point in points]
+    drawing = text_plot(marks, _curve_of(profile), unicode=unicode)
+    if drawing:
+        yield ""
+        yield Heading("ms for a batch of so many items (both axes logarithmic)")
+        yield from drawing
+    yield ""
+    yield Heading("What a run uses")
+    yield from _model(file, profile)
 
 
 def origin(file: ProfileFile) -> list[str]:
@@ -153,14 +172,6 @@ def _span(ends: Sequence[str]) -> str:
     return ends[0] if ends[0] == ends[-1] else f"{ends[0]} to {ends[-1]}"
 
 
-def _pairs(values: Mapping[str, Any]) -> Iterator[str]:
-    """Whatever a section holds, a line a key."""
-    width = min(max(map(len, values)), 32)
-    for name, value in values.items():
-        if value is not None:
-            yield from paragraph(said(value), mark=f"  {name:<{width}}  ")
-
-
 _LOAD_COLUMNS: Final[tuple[tuple[str, Callable[[Observation], float | None], Callable[[float], str]], ...]] = (
     ("concurrency", lambda row: row.concurrency, count),
     ("requests/s sent", lambda row: row.rate_rps, significant),
@@ -193,47 +204,36 @@ def _loads(rows: Sequence[Observation]) -> Iterator[str]:
 
 def profile_object(file: ProfileFile) -> dict[str, Any]:
     """The figures of :func:`profile_lines` as one JSON-able object; what is not known is null."""
-    profile = profile_in(file)
     content = file.model_dump(mode="json", by_alias=True, exclude_none=True)
-    model = content.get("service_model", {})
-    points = [
-        {
-            "batch": point.batch,
-            "fitted_ms": point.fitted_ms,
-            "ci95_ms": None if point.interval_ms is None else list(point.interval_ms),
-            "measured_ms": point.measured_ms,
-            "residual": point.residual,
-            "p50_ms": point.p50_ms,
-            "p99_ms": point.p99_ms,
-            "items_per_s": point.items_per_s,
-            "memory_bytes": point.memory_bytes,
-            "joules_per_item": point.joules_per_item,
-        }
-        for point in points_of(file)
-    ]
     return {
         "schema_version": 1,
         "name": file.name,
         "provenance": content.get("provenance", {}),
-        "valid_range": list(profile.range),
-        "method": model.get("method", "points"),
-        "cross_validation": model.get("cross_validation"),
-        "points": points,
-        "noise": {"kind": profile.noise_kind, "latency_cv": _cv(profile)},
-        "overheads": {name: _shortest(getattr(profile.overheads, name)) for name in OVERHEADS},
-        "slowdown": None if profile.slowdown is None else list(profile.slowdown),
-        "warnings": list(profile.warnings),
+        "points": [_point_object(point) for point in points_of(file)],
+        **(_model_object(file) if file.has_curve else {}),
+        "warnings": list(warnings_of(file)),
         "cold_start": content.get("cold_start"),
         "llm": content.get("llm"),
         "loads": content.get("loads"),
     }
 
 
-def _cv(profile: Profile) -> list[float]:
+def _point_object(point: Point) -> dict[str, Any]:
+    interval = None if point.interval_ms is None else list(point.interval_ms)
+    derived = {"residual": point.residual, "items_per_s": point.items_per_s, "joules_per_item": point.joules_per_item}
+    return {**vars(point), "interval_ms": interval, **derived}
+
+
+def _model_object(file: ProfileFile) -> dict[str, Any]:
     import numpy as np
 
-    return [float(cv) for cv in profile.latency_cv_at(np.array(profile.batch))]
-
-
-def _shortest(values: Sequence[float]) -> float | list[float]:
-    return values[0] if len(values) == 1 else list(values)
+    profile, model = profile_in(file), file.service_model
+    scatter = profile.latency_cv_at(np.array(profile.batch)).tolist()
+    return {
+        "valid_range": list(profile.range),
+        "method": (model and model.method) or "points",
+        "cross_validation": model and model.cross_validation,
+        "noise": {"kind": profile.noise_kind, "latency_cv": scatter},
+        "overheads": profile.overheads.model_dump(mode="json"),
+        "slowdown": None if profile.slowdown is None else list(profile.slowdown),
+    }
