@@ -13,7 +13,7 @@ from calibration.source import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RUNTIMES = ("torch", "torch-compile", "torchscript", "onnxruntime", "jax")
+RUNTIMES = ("torch", "torch-compile", "torchscript", "onnxruntime", "jax", "python")
 """What can execute a model."""
 
 
@@ -37,5 +37,17 @@ def _opener(runtime: str) -> Callable[[Variant], Session]:
         from calibration.backends.torch_backend import open_torch
 
         return open_torch
+    if runtime == "onnxruntime":
+        from calibration.backends.onnx_backend import open_onnx
+
+        return open_onnx
+    if runtime == "jax":
+        from calibration.backends.jax_backend import open_jax
+
+        return open_jax
+    if runtime == "python":
+        from calibration.backends.python_backend import open_python
+
+        return open_python
     known = ", ".join(RUNTIMES)
     raise UnavailableError(f"There is no runtime '{runtime}'; there are {known}. {did_you_mean(runtime, RUNTIMES)}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from calibration.backends.protocol import OutOfMemoryError
 
@@ -45,15 +46,31 @@ def peak_memory_bytes() -> float | None:
 
 def nvidia_driver() -> str | None:
     """Version of NVIDIA's driver, where NVML or the kernel module tells it."""
+    version = _from_nvml(lambda nvml: nvml.nvmlSystemGetDriverVersion())
+    return version or _kernel_module_version()
+
+
+def nvidia_device(number: int) -> str | None:
+    """Name of this CUDA device, where NVML tells it.
+
+    CUDA numbers the devices that CUDA_VISIBLE_DEVICES leaves it, NVML all of them; so the name stands only where that
+    makes no difference.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return None
+    return _from_nvml(lambda nvml: nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByIndex(number)))
+
+
+def _from_nvml(ask: Callable[[Any], Any]) -> str | None:
     try:
-        pynvml = importlib.import_module("pynvml")
-        pynvml.nvmlInit()
+        nvml: Any = importlib.import_module("pynvml")
+        nvml.nvmlInit()
         try:
-            return str(pynvml.nvmlSystemGetDriverVersion())
+            return str(ask(nvml))
         finally:
-            pynvml.nvmlShutdown()
-    except Exception:  # NVML raises its own errors where there is no driver, and ImportError where it is absent
-        return _kernel_module_version()
+            nvml.nvmlShutdown()
+    except Exception:  # NVML raises errors of its own where there is no driver, and ImportError where it is absent
+        return None
 
 
 def _kernel_module_version() -> str | None:

@@ -14,8 +14,8 @@ JAX can compile (jax), or any callable at all (python: timed on the host until i
 the batch size that gives one array, or a tuple of several that the model takes in order, each with the batch as its
 first axis; or it is such arrays for a batch of one, which are then repeated. A function that returns the model alone,
 for instance ``torchvision.models:resnet50``, is served by ``--input image=3x224x224:float32``. What ``--size name=N``
-gives is passed by name, and ``device`` and ``seed`` where the function has parameters so called. The current directory
-can be imported from.
+gives is passed by name, and ``device`` and ``seed`` where the function has parameters so called; under jax and python,
+which cannot cast what they know nothing of, ``precision`` too. The current directory can be imported from.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from calibration.backends.input_specs import draw_items, parse_inputs
+from calibration.backends.protocol import UnavailableError
 from calibration.models.sizes import BUILT_IN
 from calibration.problems import InputError, Problem
 from calibration.source import COMMAND_LINE, did_you_mean, file_problem, printable
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from calibration.backends.protocol import Variant
     from calibration.models.batches import Item
 
@@ -116,8 +119,10 @@ def check_runtime(variant: Variant) -> Kind:
     return kind
 
 
-def call(variant: Variant) -> Called:
+def call(variant: Variant, *, with_precision: bool = False) -> Called:
     """Import the module of a ``module:function``, call the function, and check what it returns.
+
+    With ``with_precision`` the precision is the function's affair, and it must take it where it is not fp32.
 
     Raises
     ------
@@ -127,8 +132,8 @@ def call(variant: Variant) -> Called:
     function = _imported(variant.model)
     sizes = dict(variant.sizes or {})
     try:
-        returned = function(**_arguments(function, variant, sizes))
-    except InputError:
+        returned = function(**_arguments(function, variant, sizes, with_precision=with_precision))
+    except (InputError, UnavailableError):
         raise
     except Exception as error:
         raise model_error(variant.model, f"failed: {_said(error)}", "") from error
@@ -155,7 +160,7 @@ def items_of(arrays: tuple[Any, ...], batch: int) -> list[Item]:
     """The inputs of each request in the inputs of a batch, as NumPy arrays."""
     import numpy as np
 
-    columns = [np.ascontiguousarray(_as_numpy(array)) for array in arrays]
+    columns = [np.ascontiguousarray(as_numpy(array)) for array in arrays]
     return [tuple(column[row] for column in columns) for row in range(batch)]
 
 
@@ -182,7 +187,9 @@ def _imported(name: str) -> Callable[..., Any]:
     return function
 
 
-def _arguments(function: Callable[..., Any], variant: Variant, sizes: Mapping[str, int]) -> dict[str, Any]:
+def _arguments(
+    function: Callable[..., Any], variant: Variant, sizes: Mapping[str, int], *, with_precision: bool
+) -> dict[str, Any]:
     parameters = inspect.signature(function).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     unknown = [name for name in sizes if name not in parameters and not takes_all]
@@ -190,7 +197,12 @@ def _arguments(function: Callable[..., Any], variant: Variant, sizes: Mapping[st
         known = ", ".join(parameters) or "nothing"
         rule = f"is not a parameter of {variant.model} (it takes {known})"
         raise InputError([Problem(COMMAND_LINE, None, None, f"--size {name}", rule) for name in unknown])
-    offered = {"device": variant.device, "seed": variant.seed}
+    offered: dict[str, Any] = {"device": variant.device, "seed": variant.seed}
+    if with_precision:
+        offered["precision"] = variant.precision
+        if variant.precision != "fp32" and "precision" not in parameters:
+            remedy = "Give it a parameter 'precision', or leave --precision out."
+            raise UnavailableError(f"{variant.model} does not let its precision be chosen. {remedy}")
     return {**{name: value for name, value in offered.items() if name in parameters}, **sizes}
 
 
@@ -219,12 +231,12 @@ def _repeated(example: Any) -> Callable[[int], tuple[Any, ...]]:
     def make(batch: int) -> tuple[Any, ...]:
         import numpy as np
 
-        return tuple(np.repeat(_as_numpy(array)[:1], batch, axis=0) for array in arrays)
+        return tuple(np.repeat(as_numpy(array)[:1], batch, axis=0) for array in arrays)
 
     return make
 
 
-def _as_numpy(array: Any) -> Any:
+def as_numpy(array: Any) -> npt.NDArray[Any]:
     """A NumPy array of what may be a tensor of PyTorch, on any device, or an array of JAX."""
     import numpy as np
 

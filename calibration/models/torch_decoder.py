@@ -136,5 +136,6 @@ def _normalised(state: Tensor, norm: nn.Module) -> Tensor:
     if not torch.onnx.is_in_onnx_export():
         normed: Tensor = norm(state)
         return normed
-    scale = torch.rsqrt(state.float().square().mean(-1, keepdim=True) + _EPSILON)
-    return (state.float() * scale).type_as(state) * norm.get_parameter("weight")
+    wide = state.float() if state.dtype == torch.float16 else state
+    scaled = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + _EPSILON)
+    return scaled.type_as(state) * norm.get_parameter("weight")
