@@ -6,6 +6,7 @@ items in each request.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -149,6 +150,12 @@ class EndpointSettings:
         if self.body == "json" and self.body_file is None:
             remedy = "Put the JSON of one request into a file; {batch} in it becomes the number of items."
             yield option_problem("--body-file", "is needed for --body json", None, remedy)
+        if self.body != "json" and self.body_file is not None:
+            rule, remedy = f"means nothing for --body {self.body}", "Leave it out, or give --body json."
+            yield option_problem("--body-file", rule, str(self.body_file), remedy)
+        if self.body != "kserve" and self.inputs:
+            rule, remedy = f"means nothing for --body {self.body}", "Leave it out, or give --body kserve."
+            yield option_problem("--input", rule, ", ".join(self.inputs), remedy)
         if self.body.startswith("openai") and not self.model:
             yield option_problem("--model", f"is needed for --body {self.body}", None, "Name the model served.")
         if self.body.startswith("openai") and self.batches != (1,):
@@ -166,9 +173,15 @@ class EndpointSettings:
             yield option_problem("--batch", "must not be empty", None, "Give the items of a request, for instance 1.")
 
     def identity(self) -> dict[str, Any]:
-        """What a row's figures depend on, as plain values: the key by which a store knows it again; no headers."""
+        """What a row's figures depend on, as plain values: what an unfinished measurement is known again by.
+
+        Headers are not in it (they hold keys), nor is which loads are wanted: more can be asked for later.
+        """
         left_out = {"headers", "keep_requests", "rates_rps", "concurrencies", "batches", "null_url"}
-        return {each.name: _plain(getattr(self, each.name)) for each in fields(self) if each.name not in left_out}
+        known = {each.name: _plain(getattr(self, each.name)) for each in fields(self) if each.name not in left_out}
+        if self.body_file is not None and self.body_file.is_file():
+            known["body_sha256"] = hashlib.sha256(self.body_file.read_bytes()).hexdigest()
+        return known
 
 
 _POSITIVE: Final = {
