@@ -169,7 +169,7 @@ def forms_for(rows: StepMeasurements) -> Iterator[Form]:
         method="linear",
         tokens=_points(rows.prefill_tokens[with_prompts], 0),
         running=_points(_sequences(rows), 0),
-        prefill_fixed=several,
+        prefill_fixed=len(np.unique(rows.prefill_tokens[with_prompts & (rows.kind != "generate")])) > 2,
         squared=several,
         context=bool(per_sequence.size and per_sequence.max() > NEAR * per_sequence.min()),
         beside_prefill=int(shared.sum()) > 3 or (bool(both.any()) and several),
@@ -217,8 +217,8 @@ def non_negative(design: Floats, target: Floats, weights: Floats, allowed: Flags
     lengths = np.sqrt((columns**2).sum(axis=0))
     scaled, wanted = columns / lengths, target * root
     if len(scaled) > TALL * len(used):
-        factor = np.linalg.cholesky(scaled.T @ scaled + 1e-12 * np.eye(len(used)))
-        scaled, wanted = factor.T, np.linalg.solve(factor, scaled.T @ wanted)
+        factor: Floats = np.linalg.cholesky(scaled.T @ scaled + 1e-12 * np.eye(len(used)))
+        scaled, wanted = factor.T, np.asarray(np.linalg.solve(factor, scaled.T @ wanted), dtype=np.float64)
     terms = np.zeros(design.shape[1])
     terms[used] = nnls(scaled, wanted, maxiter=100 * max(len(used), 10))[0] / lengths
     return terms
