@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from calibration.bodies import Service
     from calibration.endpoint_settings import EndpointSettings, Load
     from calibration.load_generator import Exchange, Run
+    from calibration.token_stream import TokenTimes
     from calibration.triton_statistics import ModelStatistics
 
 LIMITED: Final = "generator_limited"
@@ -33,6 +34,9 @@ _BEHIND: Final = 0.05
 
 _RECONNECTING: Final = 0.05
 """Share of requests that needed a connection of their own."""
+
+_WHOLE: Final = 0.5
+"""Share of answers that came at once: the server does not stream, or something before it gathers what it streams."""
 
 _MOST_COMPLAINTS: Final = 5
 
@@ -77,6 +81,11 @@ def figures_of(
     if run.opened > _RECONNECTING * len(good) and run.opened > settings.warm_up:
         words = "the server closes connections: latencies include opening new ones"
         warnings.append(f"{load}: {words} ({run.opened} for {len(good)} requests)")
+    timed = [(each, times) for each in good if (times := token_times(each.answer))] if service.streams else []
+    whole = sum(times.whole for _, times in timed)
+    if whole > _WHOLE * len(good):
+        words = f"{whole} of {len(good)} answers came whole, not token by token: TTFT is their latency"
+        warnings.append(f"{load}: {words}")
     notes: dict[str, Any] = {
         "items_per_request": load.batch,
         "generator_cpu_share": round(run.cpu_share, 3),
@@ -103,7 +112,7 @@ def figures_of(
         parts_ms={} if counted is None else counted.parts_ms(statistics["mean"]),
         samples_ms=raw_quantiles(latencies),
         notes=notes,
-        **(_token_figures(good) if service.streams else {}),
+        **(_token_figures(timed) if timed else {}),
     )
     return Figures(row, tuple(warnings))
 
@@ -182,9 +191,8 @@ def _counted_notes(counted: ModelStatistics | None) -> dict[str, Any]:
     return {**found, EXECUTIONS: executions} if executions else found
 
 
-def _token_figures(good: Sequence[Exchange]) -> dict[str, Any]:
+def _token_figures(timed: Sequence[tuple[Exchange, TokenTimes]]) -> dict[str, Any]:
     """Times of tokens over all requests; ITL over every gap between two tokens."""
-    timed = [(each, times) for each in good if (times := token_times(each.answer)) is not None]
     prompts = [times.prompt_tokens for _, times in timed if times.prompt_tokens is not None]
     tpot = [times.tpot_ms for _, times in timed if times.tpot_ms is not None]
     gaps = [gap for _, times in timed for gap in times.itl_ms]

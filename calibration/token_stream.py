@@ -54,14 +54,19 @@ class TokenTimes:
     prompt_tokens: int | None = None
     """As the server counts them."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether several tokens came at one time, as of a server that does not stream."""
+        return self.output_tokens > 1 and self.arrived_ns[0] == self.arrived_ns[-1]
+
     def ttft_ms(self, due_ns: int) -> float:
         """Time from when the request was due until its first token."""
         return (self.arrived_ns[0] - due_ns) / 1e6
 
     @property
     def tpot_ms(self) -> float | None:
-        """Time per output token after the first; None when there is only one."""
-        if self.output_tokens < 2:
+        """Time per output token after the first; None when there is only one, or when all came at once."""
+        if self.output_tokens < 2 or self.whole:
             return None
         return (self.arrived_ns[-1] - self.arrived_ns[0]) / 1e6 / (self.output_tokens - 1)
 

@@ -23,7 +23,8 @@ class Request:
     """How many came before it."""
 
 
-Answering = Callable[[Request], Awaitable[bytes]]
+Answering = Callable[[Request], Awaitable[bytes | list[bytes]]]
+"""What is said to a request, in one piece or in several that reach the client one after the other."""
 
 
 def answer(content: object = None, *, status: int = 200, headers: str = "") -> bytes:
@@ -79,8 +80,12 @@ def fake_service(answering: Answering) -> Iterator[FakeService]:
                     said = await answering(request)
                 finally:
                     service.outstanding -= 1
-                writer.write(said)
-                await writer.drain()
+                pieces = said if isinstance(said, list) else [said]
+                for index, piece in enumerate(pieces):
+                    await asyncio.sleep(0.003 if index else 0.0)
+                    writer.write(piece)
+                    await writer.drain()
+                said = b"".join(pieces)
                 if not said or b"Connection: close" in said or said.startswith(b"HTTP/1.0"):
                     break
         writer.close()
