@@ -63,8 +63,7 @@ _ALL: Final = (
     Format("locust", "Locust: <prefix>_stats.csv or <prefix>_stats_history.csv", "locust",
            special=("batches", "endpoint")),
     Format("mlperf", "MLPerf LoadGen: mlperf_log_summary.txt", "mlperf", special=("batches",)),
-    Format("prometheus", "Prometheus: the JSON of query_range on Triton or vLLM metrics", "prometheus",
-           special=("batches",)),
+    Format("prometheus", "Prometheus: the JSON of query_range on Triton or vLLM metrics", "prometheus"),
 )  # fmt: skip
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType({format.name: format for format in _ALL})
