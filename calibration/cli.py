@@ -11,7 +11,10 @@ from typing import Annotated
 import typer
 
 from calibration.command_line import print_result, print_version, run_command, version
+from calibration.commands.comparing import compare
 from calibration.commands.fitting import fit
+from calibration.commands.listing import list_profiles
+from calibration.commands.showing import show
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -26,6 +29,9 @@ def _about(
 
 
 app.command("fit")(fit)
+app.command("show")(show)
+app.command("compare")(compare)
+app.command("list")(list_profiles)
 
 
 @app.command("version")
