@@ -8,8 +8,8 @@ measuring, not what changes from one start of the process to the next: whoever d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ from calibration.backends.protocol import OutOfMemoryError, UnavailableError, Va
 from calibration.origin import said, variant_of
 from calibration.outputs import (
     OutputDifference,
+    SampleError,
     differences,
     outputs_of,
     outputs_of_sample,
@@ -30,7 +31,9 @@ from calibration.problems import InputError
 from calibration.profile_file import ProfileFile
 
 if TYPE_CHECKING:
-    from calibration.backends.protocol import Session
+    import numpy as np
+    import numpy.typing as npt
+
     from calibration.console import Watch
 
 ITEMS: Final = 64
@@ -226,17 +229,12 @@ def compared_outputs(
         raise UnavailableError(f"'{first.model}' is no built-in model. --rerun runs it here.")
     count = items or ITEMS
 
-    def outputs(session: Session) -> Any:
-        return outputs_of(session, count) if arrays is None else outputs_of_sample(session, arrays)
-
     found = []
     for letter, variant in (("A", first), ("B", second)):
         if watch is not None:
-            watch.stage(
-                f"running {letter}: {variant.model}, {variant.precision}, {variant.runtime} on {variant.device}"
-            )
-        with _opened(letter, variant) as session:
-            found.append(outputs(session))
+            how = f"{variant.precision}, {variant.runtime} on {variant.device}"
+            watch.stage(f"running {letter}: {variant.model}, {how}")
+        found.append(_outputs_here(letter, variant, count, arrays))
     (mine, theirs), fewest = found, min(map(len, found))
     if mine.shape[1] != theirs.shape[1]:
         raise UnavailableError(f"an item has {mine.shape[1]} outputs in A and {theirs.shape[1]} in B.")
@@ -264,21 +262,23 @@ def is_built_in(model: str) -> bool:
     return model in BUILT_IN
 
 
-@contextmanager
-def _opened(letter: str, variant: Variant) -> Iterator[Session]:
-    """Open the session of a variant; whatever keeps it from running is said with its letter."""
+def _outputs_here(
+    letter: str, variant: Variant, items: int, arrays: Sequence[npt.NDArray[Any]] | None
+) -> npt.NDArray[np.float64]:
+    """Run a variant for its outputs; whatever keeps it from running is said with its letter."""
     from calibration.backends import open_session
 
     try:
-        session = open_session(variant)
+        with closing(open_session(variant)) as session:
+            return outputs_of(session, items) if arrays is None else outputs_of_sample(session, arrays)
+    except SampleError:
+        raise
     except (UnavailableError, OutOfMemoryError, InputError) as error:
         raise UnavailableError(f"{letter} cannot run here. {error}") from None
-    try:
-        yield session
-    except (UnavailableError, OutOfMemoryError) as error:
-        raise UnavailableError(f"{letter} cannot run here. {error}") from None
-    finally:
-        session.close()
+    except Exception as error:
+        if is_built_in(variant.model):
+            raise
+        raise UnavailableError(f"{letter} cannot run here. {type(error).__name__}: {error}") from None
 
 
 def comparison_object(comparison: Comparison) -> dict[str, Any]:

@@ -124,15 +124,14 @@ _COLUMNS: Final = {
 }
 """What is told of a profile, and the heading over it."""
 
-_GIVES_WAY: Final = {"source": 24, "runtime": 14, "device": 14, "model": 14, "source of last resort": 8}
+_GIVE_WAY: Final = (("source", 24), ("runtime", 14), ("device", 14), ("model", 14), ("source", 8), ("device", 10))
 """Columns that are cut where a line would be too long, in this order, and what they keep. Names are never cut."""
 
 
 def listing_lines(entries: Sequence[Listed]) -> list[str]:
     """One line a profile, within WIDTH columns as far as names allow: what is too long is cut, with a mark."""
     columns = {key: [head, *(getattr(entry, key) for entry in entries)] for key, head in _COLUMNS.items()}
-    for words, fewest in _GIVES_WAY.items():
-        key = words.partition(" ")[0]
+    for key, fewest in _GIVE_WAY:
         widths = {one: max(map(len, cells)) for one, cells in columns.items()}
         too_long = sum(widths.values()) + 2 * (len(widths) - 1) - WIDTH
         if too_long > 0:

@@ -35,6 +35,10 @@ _DIGITS: Final = 7
 """Significant digits kept: one more than float32 has."""
 
 
+class SampleError(InputError):
+    """The inputs that a user gave cannot be used."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OutputDifference:
     """How far the outputs of B are from those of A, on the same items."""
@@ -93,7 +97,7 @@ def outputs_of_sample(session: Session, arrays: Sequence[npt.NDArray[Any]]) -> F
 
     Raises
     ------
-    InputError
+    SampleError
         When the arrays do not fit the inputs of the model.
     """
     execution = session.prepare(len(arrays[0]))
@@ -128,7 +132,7 @@ def read_sample(path: Path) -> list[npt.NDArray[Any]]:
 
     Raises
     ------
-    InputError
+    SampleError
         When it cannot be read, holds objects, or its arrays are not of one length.
     """
     import numpy as np
@@ -150,8 +154,8 @@ def read_sample(path: Path) -> list[npt.NDArray[Any]]:
     return arrays
 
 
-def _sample_error(path: Path | str, rule: str, value: str | None, remedy: str) -> InputError:
-    return InputError([Problem(str(path) or "<command line>", None, None, "--sample", rule, value, remedy)])
+def _sample_error(path: Path | str, rule: str, value: str | None, remedy: str) -> SampleError:
+    return SampleError([Problem(str(path) or "<command line>", None, None, "--sample", rule, value, remedy)])
 
 
 def differences(a: Floats, b: Floats, *, origin: str = "") -> OutputDifference:
