@@ -2,12 +2,22 @@
 
 What lies outside the execution is taken off a lone request as far as anything tells:
 
-1. the server's own time of the execution (perf_analyzer's compute infer), unless a saturated run contradicts it: a
-   framework that only queues work on the device returns before the work is done, and then executions follow one
-   another much more slowly than that time says;
-2. else the time between executions at saturation, where each request is an execution: the rest of the latency of a
+1. by the server's own times (perf_analyzer's compute input, infer and output), unless a saturated run contradicts
+   them: a framework that only queues work on the device returns before the work is done, and then executions follow
+   one another much more slowly than those times say;
+2. else by the time between executions at saturation, where each request is an execution: the rest of the latency of a
    lone request is then spent in parallel;
-3. else nothing: the whole latency counts as time on the device, and a warning says so.
+3. else not at all: the whole latency counts as time on the device, and a warning says so.
+
+Why the copies belong to the execution
+--------------------------------------
+One might think that the copies hold the model instance but not the device, so that a second model instance computes
+meanwhile. Published measurements of two model instances on one GPU say otherwise: GPUNet on an A100 copies in for
+4.0 ms and computes for 11.6 ms at batch 32; two model instances together reach 2,057 items a second and one alone
+2,016, where copies that overlap would give 2,750 (NVIDIA/DeepLearningExamples, gpunet-125ms-D, FP16). Nor do servers
+part them reliably: TorchScript returns early, and its compute falls from 8.1 to 4.5 ms from batch 64 to 128 while
+what counts as output, waiting for the device, grows from 9.9 to 28.4 ms (TFT on a T4). Only their sum is the time for
+which the device is taken.
 """
 
 from __future__ import annotations
@@ -57,7 +67,11 @@ class Executions:
 
 
 def executions_in(
-    device: Sequence[Observation], server: Sequence[Observation], saturated: Sequence[Saturated]
+    device: Sequence[Observation],
+    server: Sequence[Observation],
+    saturated: Sequence[Saturated],
+    *,
+    waited: float = 1.0,
 ) -> Executions:
     """Which executions do these rows tell of?
 
@@ -69,6 +83,8 @@ def executions_in(
         Requests timed by clients.
     saturated
         Those of them that show how executions followed one another.
+    waited
+        Share of the server's delay that a lone request waits.
 
     Raises
     ------
@@ -84,16 +100,19 @@ def executions_in(
             points=tuple(map(_device_point, alone)),
             scatter=tuple(map(_device_scatter, alone)),
             rows=tuple(alone),
-            lone=tuple(idle_points(idle)),
+            lone=tuple(idle_points(idle, waited=waited)),
             timed=True,
             basis="executions timed on the device",
         )
     warnings: list[str] = []
     if not idle:
         idle = _least_loaded(server, warnings)
-    lone = _with_executions(idle_points(idle), saturated, warnings)
+    lone = _with_executions(idle_points(idle, waited=waited), saturated, warnings)
     return Executions(
-        points=tuple(CurvePoint(batch=p.batch, mean_ms=p.parts_ms["compute"], executions=p.requests) for p in lone),
+        points=tuple(
+            CurvePoint(batch=point.batch, mean_ms=point.execution_ms or point.latency_ms, executions=point.requests)
+            for point in lone
+        ),
         scatter=tuple(map(_lone_scatter, lone)),
         rows=tuple(idle),
         lone=tuple(lone),
@@ -125,9 +144,9 @@ def _with_executions(lone: Sequence[IdlePoint], saturated: Sequence[Saturated], 
         worst = max(hidden, key=lambda size: hidden[size][1] / hidden[size][0])
         said, between_ms = hidden[worst]
         warnings.append(
-            f"the server counts {said:.4g} ms of compute at batch {worst}, but executions follow one another every"
-            f" {between_ms:.4g} ms at saturation: the framework returns before the device is done, and the difference"
-            " counts as time on the device"
+            f"the server counts {said:.4g} ms for an execution of batch {worst}, but at saturation one follows another"
+            f" every {between_ms:.4g} ms: the framework returns before the device is done, and the difference counts as"
+            " time on the device"
         )
     if whole:
         warnings.append(
@@ -144,11 +163,10 @@ def _with_executions(lone: Sequence[IdlePoint], saturated: Sequence[Saturated], 
 def _unhidden(point: IdlePoint, between: float | None, hidden: dict[int, tuple[float, float]]) -> IdlePoint:
     """The point with the time of its execution as a saturated run tells it, where that is much longer."""
     parts = dict(point.parts_ms)
-    counted = parts["compute"]
-    held = counted + parts.get("input", 0.0) + parts.get("output", 0.0)
-    if between is None or between <= HIDDEN * held:
+    counted = point.execution_ms or 0.0
+    if between is None or between <= HIDDEN * counted:
         return point
-    missing = min(between, point.latency_ms) - held
+    missing = min(between, point.latency_ms) - counted
     hidden[point.batch] = counted, between
     for name in ("network", "queue", "send", "receive", "preprocess", "postprocess"):
         taken = min(parts.get(name, 0.0), missing)
@@ -192,43 +210,28 @@ def _load(row: Observation) -> str:
     return f"{row.concurrency:g} outstanding requests"
 
 
-def _on_device_ms(row: Observation) -> float:
-    """Time on the device: without the copies where the latency holds them."""
-    mean = row.mean_ms or 0.0
-    compute = row.parts_ms.get("compute")
-    copies = row.parts_ms.get("input", 0.0) + row.parts_ms.get("output", 0.0)
-    if compute is None or not copies:
-        return mean
-    return mean - copies if abs(mean - copies - compute) < abs(mean - compute) else mean
-
-
 def _device_point(row: Observation) -> CurvePoint:
-    copies = (row.mean_ms or 0.0) - _on_device_ms(row)
     rounds = row.notes.get(ROUNDS)
     return CurvePoint(
         batch=int(row.batch),
-        mean_ms=_on_device_ms(row),
+        mean_ms=row.mean_ms or 0.0,
         executions=row.requests,
         std_ms=row.latency_ms.get("std"),
-        samples_ms=tuple(sample - copies for sample in row.samples_ms),
+        samples_ms=row.samples_ms,
         repeats_ms=tuple(map(float, rounds)) if isinstance(rounds, list | tuple) else (),
         doubted=ROUNDS in row.notes,
     )
 
 
 def _device_scatter(row: Observation) -> ScatterPoint:
-    copies = (row.mean_ms or 0.0) - _on_device_ms(row)
     return ScatterPoint(
-        batch=int(row.batch),
-        executions=row.requests,
-        samples_ms=tuple(sample - copies for sample in row.samples_ms),
-        statistics_ms={k: value if k == "std" else value - copies for k, value in row.latency_ms.items()},
+        batch=int(row.batch), executions=row.requests, samples_ms=row.samples_ms, statistics_ms=row.latency_ms
     )
 
 
 def _lone_scatter(point: IdlePoint) -> ScatterPoint:
     """Scatter of a lone request, put down to its execution: what lies outside is taken off as a constant."""
-    outside = point.latency_ms - point.parts_ms["compute"]
+    outside = point.latency_ms - (point.execution_ms or point.latency_ms)
     inside = {"mean": point.latency_ms, **point.statistics_ms}
     inside = {name: value if name == "std" else value - outside for name, value in inside.items()}
     samples = tuple(sample - outside for sample in point.samples_ms)

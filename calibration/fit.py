@@ -15,6 +15,7 @@ from calibration.curve import BatchCurve, CurvePoint, fit_curve
 from calibration.executions import ROUNDS, Executions, executions_in
 from calibration.observation import Observation, Observations
 from calibration.observation_table import columns_of
+from calibration.occupancy import occupying, on_accelerator, wire_ms, with_separate_requests
 from calibration.overheads import FittedOverheads, fit_overheads
 from calibration.problems import InputError, Problem
 from calibration.profile_file import ProfileFile
@@ -146,7 +147,10 @@ def _batch_model(
     device = [row for one in measured if one.scope == "device" for row in one.rows]
     server = [row for one in measured if one.scope == "server" for row in one.rows]
     saturated = saturated_runs(server)
-    executions = executions_in(device, server, saturated)
+    told_of = executions_in(device, server, saturated, waited=_waited(measured))
+    beside = all(on_accelerator(one.provenance) for one in measured)
+    alike = len({row.model_instances for row in server}) == 1
+    executions = occupying(told_of, launches=alike) if beside else told_of
     curve = fit_curve(executions.points, seed=seed)
     overheads = fit_overheads(
         executions.lone,
@@ -156,6 +160,9 @@ def _batch_model(
         in_process=device,
         null_model=null_model,
     )
+    if beside and overheads is not None and told_of.lone:
+        apart = any(run.separate for run in saturated)
+        overheads = with_separate_requests(overheads, 0.0 if apart else wire_ms(told_of.lone))
     held = (lambda _batch: 0.0) if overheads is None else overheads.held_ms
     slowdown = fit_slowdown(server, held_ms=held, seed=seed)
     scatter = fit_scatter(executions.scatter)
@@ -164,6 +171,11 @@ def _batch_model(
     model = _service_model(executions, curve, overheads, slowdown, scatter)
     table = columns_of(_curve_rows(executions))
     return {"measurements": table, "service_model": {**model, "warnings": list(dict.fromkeys(warnings))}}
+
+
+def _waited(measured: Sequence[Observations]) -> float:
+    """Share of its batching delay that a lone request waits: LitServe polls in fixed windows, others wait in full."""
+    return 0.5 if any("litserve" in str(one.provenance.get("server", "")).casefold() for one in measured) else 1.0
 
 
 def _service_model(
@@ -211,14 +223,10 @@ def _curve_rows(executions: Executions) -> list[Observation]:
 def _curve_row(own: Sequence[tuple[Observation, CurvePoint]], *, timed: bool) -> Observation:
     first, point = own[0]
     means = [point.mean_ms for _, point in own]
-    copies = (first.mean_ms or 0.0) - point.mean_ms
     alone = timed and len(own) == 1
-    statistics = {name: ms if name == "std" else ms - copies for name, ms in first.latency_ms.items() if alone}
     counts = [row.requests for row, _ in own if row.requests is not None]
     repeats = {ROUNDS: means} if len(own) > 1 else {}
     parts = {name: ms for name, ms in first.parts_ms.items() if name in _ON_DEVICE and len(own) == 1}
-    if "compute" in parts:
-        parts["compute"] = point.mean_ms
     return replace(
         first,
         batch=point.batch,
@@ -228,7 +236,7 @@ def _curve_row(own: Sequence[tuple[Observation, CurvePoint]], *, timed: bool) ->
         throughput_rps=first.throughput_rps if alone else None,
         max_batch_size=None,
         requests=sum(counts) if counts else None,
-        latency_ms={**statistics, "mean": sum(means) / len(means)},
+        latency_ms={**(first.latency_ms if alone else {}), "mean": sum(means) / len(means)},
         parts_ms=parts,
         samples_ms=tuple(sorted(sample for _, point in own for sample in point.samples_ms)),
         notes={**first.notes, **repeats},

@@ -21,6 +21,9 @@ START: Final = "execution_start_ms"
 ANSWER: Final = "execution_end_to_answer_ms"
 """Note of a row: mean time from the end of an execution to the answer, where the server logs it."""
 
+EXECUTION: Final = ("input", "compute", "output")
+"""Parts that are the execution on the device."""
+
 _FINEST: Final = 4
 _ROUNDING_MATTERS: Final = 0.005
 
@@ -46,24 +49,40 @@ class IdlePoint:
     statistics_ms: Mapping[str, float] = field(default_factory=dict)
     """Percentiles of the latency, without the delay, and ``std``."""
 
+    @property
+    def execution_ms(self) -> float | None:
+        """Time of the execution with its copies, as far as anything but the latency tells it."""
+        if "compute" not in self.parts_ms:
+            return None
+        return sum(self.parts_ms.get(name, 0.0) for name in EXECUTION)
+
 
 def is_idle(row: Observation) -> bool:
     """Whether nothing waited: one request at a time, not merged with others, and its latency is known."""
     return row.idle and not row.merged and row.mean_ms is not None and float(row.batch).is_integer()
 
 
-def idle_points(rows: Sequence[Observation]) -> list[IdlePoint]:
+def idle_points(rows: Sequence[Observation], *, waited: float = 1.0) -> list[IdlePoint]:
     """What did lone requests go through? One entry a row that has a latency, in the order of the rows.
 
     Of a row that was not idle, what the server counts as waiting is taken off, and its percentiles tell nothing.
 
+    Parameters
+    ----------
+    rows
+        What clients saw.
+    waited
+        Share of the server's delay that a lone request waits: half of it where the delay is a polling window.
+
+    Examples
+    --------
     >>> row = Observation(latency_ms={"mean": 6.0}, parts_ms={"queue": 0.5, "compute": 5.0}, concurrency=1)
     >>> (point,) = idle_points([row])
     >>> point.parts_ms
     {'queue': 0.5, 'compute': 5.0, 'network': 0.5}
     """
     step = _step_of(value for row in rows for value in (*row.parts_ms.values(), *row.latency_ms.values()))
-    return [_idle_point(row, step) for row in rows if row.mean_ms is not None and float(row.batch).is_integer()]
+    return [_idle_point(row, step, waited) for row in rows if row.mean_ms is not None and float(row.batch).is_integer()]
 
 
 def exact_mean_ms(row: Observation, step: float) -> float:
@@ -83,13 +102,13 @@ def exact_mean_ms(row: Observation, step: float) -> float:
     return by_throughput if abs(by_throughput - mean) <= step / 2 + 0.01 * mean else mean
 
 
-def _idle_point(row: Observation, step: float) -> IdlePoint:
-    delay = number_in(row.notes, DELAY) or 0.0
+def _idle_point(row: Observation, step: float, waited: float) -> IdlePoint:
+    delay = (number_in(row.notes, DELAY) or 0.0) * waited
     parts = {name: row.parts_ms[name] for name in PARTS if name in row.parts_ms}
     if "queue" in parts:
-        waited = delay if row.idle else parts["queue"]
-        parts["queue"] = max(parts["queue"] - waited, 0.0)
-        delay = waited if "compute" in parts else delay
+        queued = delay if row.idle else parts["queue"]
+        parts["queue"] = max(parts["queue"] - queued, 0.0)
+        delay = queued if "compute" in parts else delay
     latency = exact_mean_ms(row, step) - delay
     start = number_in(row.notes, START)
     return IdlePoint(

@@ -3,9 +3,8 @@
 A client sees one number. The simulator needs five: a serial front end, what happens before the queue and after the
 execution (in parallel), and what holds the model instance before and after an execution. They are told apart by
 
-1. the parts that the server reports (perf_analyzer): enqueue = send + network / 2 + queue, dispatch = input,
-   release = output, reply = output + network / 2 + receive. The answer leaves after the output was copied back, so the
-   output is in both: it holds the model instance, and the client waits for it;
+1. the parts that the server reports (perf_analyzer): enqueue = send + network / 2 + queue, reply = network / 2 +
+   receive. Input, compute and output are the execution (:mod:`calibration.executions` says why);
 2. an idle client against the execution alone: what is left over, half before (pre) and half after (post) the execution
    unless the server's log tells when it starts;
 3. a saturated run: between two executions of one model instance lies gap = cycle - s(batch), half of it dispatch and
@@ -120,25 +119,12 @@ def fit_overheads(
     """
     frontend, warnings = (0.0, []) if null_model is None else frontend_ms(null_model)
     gaps = _Gaps(saturated, device_ms, valid_range, frontend, warnings)
-    copies = {int(row.batch): row.parts_ms for row in in_process if set(row.parts_ms) - {"compute"}}
-    sides = _sides(lone, copies, device_ms, warnings)
+    sides = _sides(lone, in_process, device_ms, warnings)
     if not sides and not gaps.found and not frontend:
         return None
     sizes = sorted({*sides, *gaps.found}) or [valid_range[0]]
-    known = [size for size in sizes if size in sides]
-    column = {
-        name: np.interp(sizes, known, [getattr(sides[size], name) for size in known]) if known else np.zeros(len(sizes))
-        for name in ("before", "copy_in", "copy_out", "after")
-    }
-    held = gaps.held(sizes, column["copy_in"] + column["copy_out"], column["before"])
-    dispatch, release = _hold(column["copy_in"], column["copy_out"], held)
-    reply = gaps.answers(sizes, column["after"] + column["copy_out"])
-    outside = {point.batch: point.latency_ms - device_ms(point.batch) for point in lone}
-    enqueue = np.maximum(column["before"] - np.maximum(dispatch - column["copy_in"], 0.0), 0.0)
-    for index, size in enumerate(sizes):
-        if size in outside:
-            reply[index] = min(reply[index], max(outside[size] - dispatch[index], 0.0))
-            enqueue[index] = max(outside[size] - dispatch[index] - reply[index], 0.0)
+    held = gaps.held(sizes, sides)
+    reply, enqueue = _summed(sizes, lone, device_ms, held / 2, sides, gaps)
     rests_on = [*dict.fromkeys(side.basis for side in sides.values()), *gaps.basis()]
     if frontend:
         rests_on.append("the rate of a model that takes no time")
@@ -146,12 +132,39 @@ def fit_overheads(
         batch=tuple(sizes),
         frontend_ms=frontend,
         enqueue_ms=tuple(np.maximum(enqueue - frontend, 0.0).tolist()),
-        dispatch_ms=tuple(dispatch.tolist()),
-        release_ms=tuple(release.tolist()),
+        dispatch_ms=tuple((held / 2).tolist()),
+        release_ms=tuple((held / 2).tolist()),
         reply_ms=tuple(reply.tolist()),
         basis="; ".join(rests_on),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _summed(
+    sizes: Sequence[int],
+    lone: Sequence[IdlePoint],
+    device_ms: DeviceMs,
+    dispatch: Floats,
+    sides: Mapping[int, _Sides],
+    gaps: _Gaps,
+) -> tuple[Floats, Floats]:
+    """Reply and enqueue with which the parts of each lone request add up to its latency.
+
+    Enqueue takes what dispatch and reply leave; it is a matter of the request, so that sizes at which no lone request
+    was measured lie on straight lines between those at which one was.
+    """
+    if not sides:
+        return np.zeros(len(sizes)), np.zeros(len(sizes))
+    after = [side.after + side.around / 2 for side in sides.values()]
+    reply = gaps.answers(sizes, np.asarray(np.interp(sizes, list(sides), after), dtype=np.float64))
+    enqueue = {size: side.before for size, side in sides.items()}
+    for size in {point.batch for point in lone}:
+        alike = [point.latency_ms for point in lone if point.batch == size]
+        index = sizes.index(size)
+        left = max(sum(alike) / len(alike) - device_ms(size) - float(dispatch[index]), 0.0)
+        reply[index] = min(float(reply[index]), left)
+        enqueue[size] = left - float(reply[index])
+    return reply, np.asarray(np.interp(sizes, list(enqueue), list(enqueue.values())), dtype=np.float64)
 
 
 def frontend_ms(null_model: Observations) -> tuple[float, list[str]]:
@@ -176,68 +189,49 @@ def frontend_ms(null_model: Observations) -> tuple[float, list[str]]:
 
 @dataclass(frozen=True)
 class _Sides:
-    """What lies before and after an execution, in ms, beside what a saturated run tells."""
+    """What lies around an execution, in ms, beside what a saturated run tells."""
 
     before: float
-    copy_in: float
-    copy_out: float
+    """In parallel, before."""
+    around: float
+    """What the server counts as execution beyond the time on the device; holds the model instance."""
     after: float
+    """In parallel, after."""
     basis: str
 
-    def scaled(self, scale: float) -> _Sides:
-        """Every part so many times as long."""
-        return _Sides(self.before * scale, self.copy_in * scale, self.copy_out * scale, self.after * scale, self.basis)
+    @property
+    def pre(self) -> float:
+        """Between sending and the start of the execution."""
+        return self.before + self.around / 2
 
 
 def _mean_of(alike: Sequence[_Sides]) -> _Sides:
     """The mean of repeats."""
     n = len(alike)
-    return _Sides(
-        sum(one.before for one in alike) / n,
-        sum(one.copy_in for one in alike) / n,
-        sum(one.copy_out for one in alike) / n,
-        sum(one.after for one in alike) / n,
-        alike[0].basis,
-    )
+    before, around, after = (sum(getattr(one, name) for one in alike) / n for name in ("before", "around", "after"))
+    return _Sides(before, around, after, alike[0].basis)
 
 
 def _sides(
-    lone: Sequence[IdlePoint],
-    copies: Mapping[int, Mapping[str, float]],
-    device_ms: DeviceMs,
-    warnings: list[str],
+    lone: Sequence[IdlePoint], in_process: Sequence[Observation], device_ms: DeviceMs, warnings: list[str]
 ) -> dict[int, _Sides]:
-    """Before and after an execution, by batch size: from lone requests, and copies that were timed in process."""
+    """Before and after an execution, by batch size: from lone requests; else from host work timed in process."""
     found: dict[int, list[_Sides]] = {}
     for point in lone:
         found.setdefault(point.batch, []).append(_lone_sides(point, device_ms(point.batch), warnings))
-    sides = {size: _mean_of(alike) for size, alike in found.items()}
-    if not sides:
-        return {size: _in_process(parts) for size, parts in copies.items()}
-    parallel = [(size, sides[size].before, sides[size].after) for size in sorted(sides)]
-    at, before, after = zip(*parallel, strict=True)
-    for size, parts in copies.items():
-        if size not in sides:
-            own = _in_process(parts)
-            sides[size] = _Sides(
-                float(np.interp(size, at, before)),
-                own.copy_in,
-                own.copy_out,
-                float(np.interp(size, at, after)),
-                own.basis,
-            )
-    return sides
+    if not found:
+        for row in in_process:
+            if {"preprocess", "postprocess"} & set(row.parts_ms) and float(row.batch).is_integer():
+                before, after = (row.parts_ms.get(name, 0.0) for name in ("preprocess", "postprocess"))
+                found.setdefault(int(row.batch), []).append(_Sides(before, 0.0, after, _IN_PROCESS))
+    return {size: _mean_of(found[size]) for size in sorted(found)}
 
 
-def _in_process(parts: Mapping[str, float]) -> _Sides:
-    """By parts measured around the execution: host work is in parallel with other executions, copies are not."""
-    return _Sides(
-        parts.get("preprocess", 0.0),
-        parts.get("input", 0.0),
-        parts.get("output", 0.0),
-        parts.get("postprocess", 0.0),
-        "host work (overlaps with other executions) and copies (do not), timed around the execution",
-    )
+_IN_PROCESS: Final = "work on the host, timed around the execution; it is taken to overlap with other executions"
+_REPORTED: Final = "the parts that the server reports of lone requests"
+_INFERRED: Final = "lone requests against the time between executions at saturation, half of the rest on either side"
+_LOGGED: Final = "lone requests, and when the server's log starts executions"
+_HALVED: Final = "lone requests, half of what is left over before and half after the execution"
 
 
 def _lone_sides(point: IdlePoint, device: float, warnings: list[str]) -> _Sides:
@@ -249,47 +243,17 @@ def _lone_sides(point: IdlePoint, device: float, warnings: list[str]) -> _Sides:
             f" ({device:.4g} ms): both cannot hold for one device"
         )
     outside = max(outside, 0.0)
+    if point.execution_ms is None:
+        before = outside / 2 if point.start_ms is None else min(point.start_ms, outside)
+        return _Sides(before, 0.0, outside - before, _HALVED if point.start_ms is None else _LOGGED)
     parts = point.parts_ms
-    if "compute" in parts:
-        beyond = max(parts["compute"] - device, 0.0) / 2
-        network = parts.get("network", 0.0) / 2
-        sides = _Sides(
-            parts.get("preprocess", 0.0) + parts.get("send", 0.0) + network + parts.get("queue", 0.0),
-            parts.get("input", 0.0) + beyond,
-            parts.get("output", 0.0) + beyond,
-            network + parts.get("receive", 0.0) + parts.get("postprocess", 0.0),
-            _INFERRED if point.inferred else "the parts that the server reports of lone requests",
-        )
-        return _fitted_into(sides, outside)
-    if point.start_ms is not None:
-        before = min(point.start_ms, outside)
-        return _Sides(before, 0.0, 0.0, outside - before, "lone requests, and when the server's log starts executions")
-    basis = "lone requests, half of what is left over before and half after the execution"
-    return _Sides(outside / 2, 0.0, 0.0, outside / 2, basis)
-
-
-_INFERRED: Final = "lone requests against the time between executions at saturation, half of the rest on either side"
-
-
-def _fitted_into(sides: _Sides, outside: float) -> _Sides:
-    """The same sides, adding up to what is outside: what is missing is shared by the parallel parts."""
-    known = sides.before + sides.copy_in + sides.copy_out + sides.after
-    if known <= outside:
-        extra = (outside - known) / 2
-        return _Sides(sides.before + extra, sides.copy_in, sides.copy_out, sides.after + extra, sides.basis)
-    return sides.scaled(outside / known)
-
-
-def _hold(copy_in: Floats, copy_out: Floats, held: Floats) -> tuple[Floats, Floats]:
-    """Dispatch and release that add up to the time for which a model instance is held.
-
-    What the copies do not explain is shared alike; where less is held than the copies take, these overlap with
-    executions.
-    """
-    copies = copy_in + copy_out
-    scale = np.minimum(held / np.where(copies > 0, copies, 1.0), 1.0)
-    extra = np.maximum(held - copies, 0.0) / 2
-    return copy_in * scale + extra, copy_out * scale + extra
+    network = parts.get("network", 0.0) / 2
+    before = parts.get("preprocess", 0.0) + parts.get("send", 0.0) + network + parts.get("queue", 0.0)
+    after = network + parts.get("receive", 0.0) + parts.get("postprocess", 0.0)
+    around = min(max(point.execution_ms - device, 0.0), outside)
+    rest = outside - around
+    share = before / (before + after) if before + after > 0 else 0.5
+    return _Sides(rest * share, around, rest * (1 - share), _INFERRED if point.inferred else _REPORTED)
 
 
 class _Gaps:
@@ -320,19 +284,22 @@ class _Gaps:
             if run.answer_ms is not None:
                 self._answers[size] = run.answer_ms
 
-    def held(self, sizes: Sequence[int], copies: Floats, before: Floats) -> Floats:
+    def held(self, sizes: Sequence[int], sides: Mapping[int, _Sides]) -> Floats:
         """For how long each size holds its model instance beside the execution."""
+        served = {size: one.around for size, one in sides.items()} or {sizes[0]: 0.0}
+        around = np.interp(sizes, list(served), list(served.values()))
         if not self.found:
-            return copies
-        if not self._separate:
-            extra = {size: max(gap - float(np.interp(size, sizes, copies)), 0.0) for size, gap in self.found.items()}
-            known = sorted(extra)
-            return copies + np.interp(sizes, known, [extra[size] for size in known])
-        smallest, largest = float(copies[0]), self.found[max(self._separate)]
-        anchors = {sizes[0]: smallest if smallest > 0 else min(float(before[0]), largest)}
-        anchors |= {size: gap for size, gap in self.found.items() if size in self._separate or size == 1}
+            return np.asarray(around, dtype=np.float64)
+        anchors = dict(self.found)
+        if self._separate and sizes[0] not in anchors:
+            largest = self.found[max(self._separate)]
+            pre = sides[sizes[0]].pre if sizes[0] in sides else largest
+            anchors[sizes[0]] = float(around[0]) or min(pre, largest)
+        if self._separate:
+            anchors = {size: gap for size, gap in anchors.items() if size in self._separate or size == sizes[0]}
         known = sorted(anchors)
-        return np.asarray(np.interp(sizes, known, [anchors[size] for size in known]), dtype=np.float64)
+        gap = np.interp(sizes, known, [anchors[size] for size in known])
+        return np.asarray(np.maximum(gap, around if not self._separate else 0.0), dtype=np.float64)
 
     def answers(self, sizes: Sequence[int], idle: Floats) -> Floats:
         """How long replies take: what the server logged at saturation, from the idle ones on straight to there."""

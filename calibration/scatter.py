@@ -174,7 +174,7 @@ def _evenly(point: ScatterPoint) -> Floats:
 
 def _by_statistics(known: Mapping[str, float]) -> _Shape | None:
     """Spread by two percentiles, as a profile reads them, or by the standard deviation."""
-    low, high = known.get("p50", 0.0), known.get("p99", 0.0)
+    low, high = known.get("p50", _median_of(known)), known.get("p99", 0.0)
     if 0 < low <= high:
         sigma = math.log(high / low) / Z99
         cv = min(math.sqrt(math.expm1(sigma**2)), _MOST_CV)
@@ -187,6 +187,15 @@ def _by_statistics(known: Mapping[str, float]) -> _Shape | None:
     if "std" in known and centre > 0:
         return _Shape(min(known["std"] / centre, _MOST_CV), None, 0.0)
     return None
+
+
+def _median_of(known: Mapping[str, float]) -> float:
+    """Median of the lognormal distribution that has this mean and this p99; 0 where they are not known."""
+    mean, high = known.get("mean", 0.0), known.get("p99", 0.0)
+    if not 0 < mean <= high or math.log(high / mean) > Z99**2 / 2:
+        return 0.0
+    sigma = Z99 - math.sqrt(Z99**2 - 2 * math.log(high / mean))
+    return mean * math.exp(-(sigma**2) / 2)
 
 
 def _through(named: Mapping[float, float]) -> Floats:
