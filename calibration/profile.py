@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Z99: Final = 2.3263478740408408
 """99th percentile of the standard normal distribution."""
 
-LARGEST_BATCH: Final = 65_536
+LARGEST_BATCH: Final = 1_048_576
 LONGEST_MS: Final = 86_400_000.0
 SHORTEST_MS: Final = 1e-6
 
