@@ -98,7 +98,8 @@ def summary(runs: Sequence[Mapping[str, float]], batch: int) -> dict[str, Any]:
     4.0
     """
     totals = [sum(run[stage] for stage in STAGES) for run in runs]
-    columns = {stage: [run[stage] for run in runs] for stage in STAGES} | {"total_s": totals}
+    columns = {stage: [round(run[stage], 6) for run in runs] for stage in STAGES}
+    columns["total_s"] = [round(total, 6) for total in totals]
     found: dict[str, Any] = {name: _median(values) for name, values in columns.items()}
     found["batch"] = batch
     found["runs"] = columns

@@ -42,7 +42,7 @@ LONGEST: Final = 12
 """A point is sampled for at most so many times ``min_time_s``."""
 
 COSTLY: Final = 0.5
-"""Coming back to a batch size may cost this share of its round; what costs more is measured in one stretch."""
+"""Coming back to a batch size may cost this share of its round; where it costs more, the rest follows at once."""
 
 SETTLING: Final = 0.1
 """Share of a round that is executed unmeasured when a batch size is come back to."""
@@ -183,6 +183,7 @@ class _Sweep:
         self._rounds = settings.repeats * len(batches)
         self._turns = missing(store, batches, settings)
         self._loops: dict[int, int] = {}  # of the batch sizes warmed up in this process
+        self._typical_s: dict[int, float] = {}  # of the same
         self._given_up: set[int] = set()
         self._beat = Beat(clock, self._tell)
         self._resolution_s = timer_resolution_s(clock)
@@ -215,7 +216,7 @@ class _Sweep:
             raise InputError(problems)
 
     def _visit(self, number: int, batch: int) -> None:
-        """Measure this round; all rounds of this batch size when it is costly to come back."""
+        """Measure this round; all that are left of this batch size when it turns out costly to come back to it."""
         first_time = batch not in self._loops
         if first_time:
             self._watch.stage(f"batch {batch}: warming up")
@@ -223,19 +224,16 @@ class _Sweep:
         began_s = self._clock()
         with _asked_of_the_model(batch):
             execution = self._session.prepare(batch)
-        warmed = self._warm(execution, batch) if first_time else None
-        if warmed is None:
-            self._settle(execution, batch)
-            numbers = [number]
-        else:
+        if first_time:
+            warmed = self._warm(execution, batch)
+            self._typical_s[batch] = warmed.execution_s
             self._loops[batch] = loops_needed(warmed.execution_s, self._resolution_s)
-            lead_s = self._clock() - began_s - warmed.seconds + warmed.first_s
-            costly = lead_s > COSTLY * max(self._settings.budget.time_s, warmed.execution_s)
-            mine = [turn for turn, other in self._turns if other == batch and not self._is_done(turn, batch)]
-            numbers = mine if costly else [number]
-        for one in numbers:
-            self._round(execution, one, batch, warmed, in_one_stretch=len(numbers) > 1)
-            warmed = None
+            self._round(execution, number, batch, warmed)
+            return
+        costly = self._settle(execution, batch, began_s)
+        mine = [turn for turn, other in self._turns if other == batch and not self._is_done(turn, batch)]
+        for one in mine if costly else [number]:
+            self._round(execution, one, batch, None)
 
     def _warm(self, execution: Execution, batch: int) -> WarmUp:
         """Execute until steady, and look whether what comes out are numbers."""
@@ -254,17 +252,17 @@ class _Sweep:
             raise PointFailedError("not finite", words)
         return warmed
 
-    def _settle(self, execution: Execution, batch: int) -> None:
-        """Execute unmeasured: caches, allocators and clocks come from another batch size."""
-        end_s = self._clock() + SETTLING * self._settings.budget.time_s
+    def _settle(self, execution: Execution, batch: int, began_s: float) -> bool:
+        """Execute unmeasured: caches, allocators and clocks come from another batch size. Was that costly?"""
+        round_s, typical_s = self._settings.budget.time_s, self._typical_s[batch]
         with _asked_of_the_model(batch):
             execution.run()
-            while self._clock() < end_s:
+            ready_s = self._clock()
+            while self._clock() - ready_s < SETTLING * round_s - typical_s:
                 execution.run()
+        return ready_s - began_s - typical_s > COSTLY * max(round_s, typical_s)
 
-    def _round(
-        self, execution: Execution, number: int, batch: int, warmed: WarmUp | None, *, in_one_stretch: bool
-    ) -> None:
+    def _round(self, execution: Execution, number: int, batch: int, warmed: WarmUp | None) -> None:
         loops = self._loops[batch]
         with no_collector():
             self._meter.start()
@@ -274,7 +272,7 @@ class _Sweep:
             finally:
                 reading = self._meter.stop()
             with _asked_of_the_model(batch):
-                parts_ms = self._parts(execution)
+                parts_ms = self._parts(execution, slow=self._typical_s[batch] > self._settings.budget.time_s)
         self._store.keep(
             "round",
             batch=batch,
@@ -286,17 +284,20 @@ class _Sweep:
             memory_bytes=self._session.memory_bytes(),
             load=_load(),
             warm_up=None if warmed is None else asdict(warmed),
-            in_one_stretch=in_one_stretch,
             at=_now(),
         )
         self._tell()
 
-    def _parts(self, execution: Execution) -> dict[str, list[float]]:
-        """Times of the parts in ms, execution by execution; the first is thrown away, its path is another one."""
+    def _parts(self, execution: Execution, *, slow: bool) -> dict[str, list[float]]:
+        """Times of the parts in ms, execution by execution; the first is thrown away, its path is another one.
+
+        A slow model is executed once for this: what a first time adds does not show in it.
+        """
         found: dict[str, list[float]] = {}
-        if self._settings.parts:
+        times = min(self._settings.parts, 1) if slow else self._settings.parts
+        if times and not slow:
             execution.run_parts()
-        for _ in range(self._settings.parts):
+        for _ in range(times):
             for part, ms in execution.run_parts().items():
                 found.setdefault(part, []).append(float(ms))
             self._beat.at(self._clock())

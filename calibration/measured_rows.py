@@ -82,16 +82,16 @@ def row_of(batch: int, rounds: Sequence[Record], doubts: Sequence[Doubt]) -> Obs
     copies_ms = parts_ms.get("input", 0.0) + parts_ms.get("output", 0.0)
     samples_ms = [ms + copies_ms for ms in alone_ms]
     if "compute" in parts_ms:
-        parts_ms["compute"] = sum(alone_ms) / len(alone_ms)
+        parts_ms["compute"] = round(sum(alone_ms) / len(alone_ms), 6)
     executions = sum(len(record["samples_ms"]) * record["loops"] for record in rounds)
     reading = together([reading_from(record["reading"]) for record in rounds])
     energy_j = None if reading is None or reading.energy_j is None else reading.energy_j / executions
     return Observation(
         batch=batch,
         requests=executions,
-        latency_ms=statistics_ms(samples_ms),
+        latency_ms={name: round(ms, 6) for name, ms in statistics_ms(samples_ms).items()},
         parts_ms=parts_ms,
-        samples_ms=raw_quantiles(samples_ms),
+        samples_ms=tuple(round(ms, 6) for ms in raw_quantiles(samples_ms)),
         memory_bytes=_most(record["memory_bytes"] for record in rounds),
         utilisation=None if reading is None else reading.utilisation,
         power_w=None if reading is None else reading.power_w,
@@ -131,7 +131,7 @@ def _parts_ms(rounds: Sequence[Record]) -> dict[str, float]:
     for part in PARTS:
         values = [ms for record in rounds for ms in record["parts_ms"].get(part, ())]
         if values:
-            found[part] = statistics_ms(values)["p50"]
+            found[part] = round(statistics_ms(values)["p50"], 6)
     return found
 
 
@@ -139,7 +139,7 @@ def _sampling_notes(rounds: Sequence[Record], executions: int, copies_ms: float)
     loops = max(record["loops"] for record in rounds)
     notes: dict[str, Any] = {
         "rounds": len(rounds),
-        "round_medians_ms": [statistics_ms(record["samples_ms"])["p50"] for record in rounds],
+        "round_medians_ms": [round(statistics_ms(record["samples_ms"])["p50"], 6) for record in rounds],
         "measured_from": rounds[0]["at"],
         "measured_until": rounds[-1]["at"],
     }
@@ -149,8 +149,6 @@ def _sampling_notes(rounds: Sequence[Record], executions: int, copies_ms: float)
         notes["too_few_executions_for"] = shaky(executions)
     if copies_ms:
         notes["copies_ms"] = copies_ms
-    if any(record["in_one_stretch"] for record in rounds):
-        notes["in_one_stretch"] = "its rounds follow one another: it takes long to prepare again"
     warm_up = next((record["warm_up"] for record in rounds if record["warm_up"]), None)
     if warm_up is not None:
         notes["warm_up"] = {"first_execution_s": warm_up["first_s"], **{k: warm_up[k] for k in _WARM_UP_NOTES}}

@@ -307,6 +307,7 @@ def _profile_operators(task: Task, session: Session, batches: list[int], watch: 
     import json
 
     from calibration.ops import profile_ops
+    from calibration.ops_page import ops_lines
 
     trace = task.operators.with_suffix(".trace.json")
     try:
@@ -316,7 +317,8 @@ def _profile_operators(task: Task, session: Session, batches: list[int], watch: 
         watch.stage(f"operators were not profiled: {error}")
         return
     task.operators.write_text(json.dumps(report.as_object(), indent=1), encoding="utf-8")
-    store.keep("operators", file=str(task.operators), trace=str(trace))
+    where = f"in {task.operators}; as a Chrome trace in {trace}"
+    store.keep("operators", lines=["", *map(str, ops_lines(report)), where])
 
 
 def open_meter(device: str, provenance: Mapping[str, Any], cores: int) -> Meter:

@@ -120,25 +120,21 @@ def loops_needed(execution_s: float, resolution_s: float) -> int:
 def warm_up(run: Callable[[], None], clock: Clock, longest_s: float, beat: Beat) -> WarmUp:
     """Execute until the times have settled: two windows in a row whose medians differ by less than STEADY.
 
-    The first execution stands apart. At least two windows are made, even when they last longer than ``longest_s``,
-    unless a single execution does.
+    The first execution stands apart. When ``longest_s`` is over, the execution under way is the last.
     """
     began_s = clock()
     run()
     first_s = clock() - began_s
     beat.at(clock())
-    if first_s >= longest_s:
-        return WarmUp(first_s, 1, first_s, steady=False, execution_s=first_s)
-    executions, before = 1, None
-    while True:
-        window = _window(run, clock, beat)
+    executions, before, typical_s = 1, None, first_s
+    while clock() - began_s < longest_s:
+        window = _window(run, clock, beat, until_s=began_s + longest_s)
         executions += len(window)
         typical_s = _median(window)
-        seconds = clock() - began_s
-        steady = before is not None and abs(typical_s - before) <= STEADY * before
-        if steady or (before is not None and seconds >= longest_s):
-            return WarmUp(first_s, executions, seconds, steady, typical_s)
+        if before is not None and abs(typical_s - before) <= STEADY * before:
+            return WarmUp(first_s, executions, clock() - began_s, steady=True, execution_s=typical_s)
         before = typical_s
+    return WarmUp(first_s, executions, clock() - began_s, steady=False, execution_s=typical_s)
 
 
 def sampled_ms(run: Callable[[], None], loops: int, clock: Clock, budget: Budget, beat: Beat) -> list[float]:
@@ -179,7 +175,7 @@ def no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _window(run: Callable[[], None], clock: Clock, beat: Beat) -> list[float]:
+def _window(run: Callable[[], None], clock: Clock, beat: Beat, until_s: float) -> list[float]:
     times: list[float] = []
     began_s = clock()
     while True:
@@ -188,7 +184,7 @@ def _window(run: Callable[[], None], clock: Clock, beat: Beat) -> list[float]:
         end_s = clock()
         times.append(end_s - start_s)
         beat.at(end_s)
-        if end_s - began_s >= WINDOW_S and len(times) >= WINDOW_EXECUTIONS:
+        if end_s >= until_s or (end_s - began_s >= WINDOW_S and len(times) >= WINDOW_EXECUTIONS):
             return times
 
 

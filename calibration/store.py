@@ -97,10 +97,14 @@ def opened(path: str | Path, identity: Mapping[str, Any], *, fresh: bool = False
         stream.seek(0)
         records = _complete_lines(stream, path)
         wanted = _plain(identity)
+        head = {"kind": "sweep", "version": VERSION, "identity": wanted}
+        if len(records) == 1 and records[0]["kind"] == "sweep" and records[0] != head:
+            stream.truncate(0)  # begun and never measured: nothing of it can be mixed in
+            records = []
         if records:
             _check_identity(records.pop(0), wanted, path)
         else:
-            _write_line(stream, {"kind": "sweep", "version": VERSION, "identity": wanted})
+            _write_line(stream, head)
         yield Store(printable(path), wanted, records, stream)
 
 

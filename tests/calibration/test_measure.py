@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +104,19 @@ def test_rounds_of_all_batch_sizes_take_turns() -> None:
     assert [1, 4, 16, 16, 4, 1, 1, 4, 16, 16, 4, 1, 1, 4, 16] == session.prepared
 
 
-def test_a_batch_size_that_is_costly_to_prepare_is_measured_in_one_stretch() -> None:
+def test_a_batch_size_that_is_costly_to_come_back_to_is_finished_then() -> None:
     """Compiling the same batch size anew for every round would take longer than all that is measured."""
     session = FakeSession(Clock(), prepare_s=20.0)
     found = swept(session, 1, 2)
-    assert [1, 2] == session.prepared
-    assert "in_one_stretch" in found.rows[0].notes
+    assert [1, 2, 2, 1] == session.prepared
+    assert [5, 5] == [row.notes["rounds"] for row in found.rows]
+
+
+def test_a_slow_start_of_the_first_batch_alone_is_not_taken_for_a_costly_one() -> None:
+    """A device wakes up once in a process, whichever batch comes first."""
+    session = FakeSession(Clock(), lambda batch, n: 20_000.0 if batch == 1 and n == 0 else steady(batch, n))
+    swept(session, 1, 2, settings=replace(SETTINGS, max_warm_up_s=60.0))
+    assert [1, 2, 2, 1, 1, 2, 2, 1, 1, 2] == session.prepared
 
 
 def test_the_time_of_copies_is_part_of_an_execution() -> None:
@@ -147,6 +155,7 @@ def test_a_slow_model_is_bounded_in_time_yet_measured() -> None:
     clock = Clock()
     row = swept(FakeSession(clock, lambda _b, _n: 20_000.0), 1, settings=QUICK).rows[0]
     assert 6 == row.requests, "two executions in each of three rounds"
+    assert 20.0 * (1 + 2 + 6) == pytest.approx(clock() - 1000.0), "one to warm up, one to settle in each later round"
     assert 20_000.0 == pytest.approx(row.mean_ms)
 
 
