@@ -13,6 +13,7 @@ import typer
 from calibration.command_line import print_result, print_version, run_command, version
 from calibration.commands.comparing import compare
 from calibration.commands.fitting import fit
+from calibration.commands.importing import import_measurements
 from calibration.commands.listing import list_profiles
 from calibration.commands.measuring import measure
 from calibration.commands.showing import show
@@ -30,6 +31,7 @@ def _about(
 
 
 app.command("measure")(measure)
+app.command("import")(import_measurements)
 app.command("fit")(fit)
 app.command("show")(show)
 app.command("compare")(compare)
