@@ -11,6 +11,7 @@ from calibration.command_line import print_result, refuse
 
 if TYPE_CHECKING:
     from calibration.observation import Observations
+    from calibration.problems import InputError
     from calibration.profile_file import ProfileFile
 
 FORMAT_HELP: Final = (
@@ -90,6 +91,7 @@ def import_measurements(
     from calibration.fit import fit_profile
     from calibration.formed_batches import formed_batches
     from calibration.importers import ImportOptions, import_files
+    from calibration.problems import InputError
     from calibration.profile_writer import write_profile
 
     _check_output(output, files)
@@ -113,7 +115,10 @@ def import_measurements(
     )
     found = import_files(format, files, options)
     formed = formed_batches(found)
-    profile = fit_profile([found] if formed is None else [found, formed], name=name, seed=seed)
+    try:
+        profile = fit_profile([found] if formed is None else [found, formed], name=name, seed=seed)
+    except InputError as error:
+        profile, found = _unfitted(found, name, error)
     try:
         write_profile(profile, output)
     except OSError as error:
@@ -157,6 +162,28 @@ def _checked_date(text: str | None) -> str | None:
         refuse("--date", "must be a day", repr(text), "Write it as 2026-01-19.")
 
 
+def _unfitted(found: Observations, name: str, error: InputError) -> tuple[ProfileFile, Observations]:
+    """The measurements as they are, where they are too few to be fitted: others may be joined to them later.
+
+    Raises
+    ------
+    InputError
+        They are of a device: without its batch curve nothing is worth keeping.
+    """
+    from dataclasses import replace
+
+    from calibration.observation_table import columns_of
+    from calibration.profile_file import ProfileFile
+
+    if found.scope != "server":
+        raise error
+    reasons = "; ".join(f"{problem.rule}" for problem in error.problems)
+    words = f"kept, but not fitted: measurements {reasons}. Join more to them: calibrate fit A.json B.json -o C.json"
+    content = {"schema": 1, "name": name, "provenance": dict(found.provenance), "loads": columns_of(found.rows)}
+    file = ProfileFile.model_validate({**content, "notes": {**found.notes, "not_fitted": reasons}})
+    return file, replace(found, warnings=(*found.warnings, words))
+
+
 def _summary(found: Observations, profile: ProfileFile) -> str:
     """What a person wants to know at once; the rest is for ``calibrate show``."""
     from calibration.origin import subject
@@ -173,7 +200,9 @@ def _summary(found: Observations, profile: ProfileFile) -> str:
         lines.append(f"  curve      {sizes}, {count(len(points))} measured: {ends}")
         lines.append(f"  overheads  {_overheads(curve)}")
     if profile.llm:
-        lines.append("  steps of an LLM: see calibrate show")
+        lines.append("  step times of an LLM: calibrate show tells them")
+    elif not profile.has_curve:
+        lines.append("  not fitted: kept to be joined with more")
     return "".join(f"{line}\n" for line in lines)
 
 

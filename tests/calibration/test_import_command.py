@@ -10,6 +10,7 @@ import pytest
 
 from calibration.commands.importing import FORMAT_HELP, import_measurements
 from calibration.importers import FORMATS
+from calibration.problems import InputError, Problem
 from calibration.profile_file import read_profile
 from tests.calibration.one_command import run
 from tests.command_line import Ran
@@ -76,6 +77,38 @@ def test_json_is_one_object(tmp_path: Path) -> None:
     assert any("taken to be 1" in warning for warning in content["warnings"])
     assert content["service_model"]["batch"] == [1]
     assert "! the file does not say how many items a request has" in ran.err
+
+
+OFFLINE = "Scenario : Offline\nMode : PerformanceOnly\nSamples per second: 1600\nResult is : VALID\n"
+"""Made up, in the shape of MLPerf's summary."""
+
+
+def test_what_cannot_be_fitted_is_kept_to_be_joined(tmp_path: Path) -> None:
+    """A throughput alone, or one load of an LLM, is still a measurement; a scenario that names it is refused."""
+    log, out = tmp_path / "mlperf_log_summary.txt", tmp_path / "p.json"
+    log.write_text(OFFLINE)
+    ran = imported("mlperf", log, "--gpu", "H100", "-o", out)
+    assert (0, True) == (ran.code, "! kept, but not fitted: measurements must hold the latency" in ran.err)
+    assert "not fitted" in ran.out
+    content = json.loads(out.read_text())
+    assert ({"batch": [1], "rate_rps": ["inf"], "throughput_rps": [1600]}, "H100") == (
+        {key: content["loads"][key] for key in ("batch", "rate_rps", "throughput_rps")},
+        content["provenance"]["device"],
+    )
+    with pytest.raises(InputError, match="holds loads of a server and no batch curve"):
+        read_profile(out)
+
+
+def test_executions_that_cannot_be_fitted_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise InputError([Problem("measurements", None, None, "", "contradict each other")])
+
+    monkeypatch.setattr("calibration.fit.fit_profile", refuse)
+    log = tmp_path / "mlperf_log_summary.txt"
+    log.write_text(OFFLINE)
+    ran = imported("mlperf", log, "--batch", 8, "-o", tmp_path / "p.json")
+    assert (2, "measurements: contradict each other.\n") == (ran.code, ran.err)
+    assert not (tmp_path / "p.json").exists()
 
 
 def test_everything_that_was_said_is_kept(tmp_path: Path) -> None:
