@@ -122,9 +122,9 @@ def choose_form(batch: Floats, ms: Floats, weight: Floats) -> tuple[Method, dict
     Notes
     -----
     Each inner point is left out in turn; the error is the root mean square of the relative errors. Below FEW points
-    there is no choice. On 318 published curves (1,133 points held out) this choice, made without the point that is
-    then predicted, errs by 2.3 % in the median and 4.9 % on average; straight lines alone by 2.3 % and 5.2 %, PCHIP
-    alone by 2.8 % and 5.7 %, two straight parts alone by 2.4 % and 5.0 %.
+    there is no choice. On 189 published curves of 5 and more batch sizes (1,133 points held out) this choice, made
+    without the point that is then predicted, errs by 2.31 % in the median and 4.94 % on average; straight lines alone
+    by 2.32 % and 5.20 %, PCHIP alone by 2.83 % and 5.67 %, two straight parts alone by 2.33 % and 4.99 %.
     """
     n = len(batch)
     if n < FEW:
