@@ -97,7 +97,9 @@ def _range(file: ProfileFile) -> str:
     if file.has_curve:
         low, high = profile_in(file).range
         return f"{low}" if low == high else f"{low}-{high}"
-    ranges = (file.llm or {}).get("valid_range")
+    if file.llm is None:
+        return "loads only"
+    ranges = file.llm.get("valid_range")
     low, high = ranges.get("running", (0, 0)) if isinstance(ranges, Mapping) else (0, 0)
     return f"LLM, {low:g}-{high:g} running"
 

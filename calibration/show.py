@@ -48,6 +48,8 @@ def profile_lines(file: ProfileFile, *, unicode: bool = True) -> list[str]:
         lines += paragraph(warning, mark="! ")
     if file.has_curve:
         lines += _batch_lines(file, unicode)
+    elif not file.llm:
+        lines += ["", *paragraph("Too little was measured for a batch curve: calibrate fit joins it with more.")]
     if file.cold_start:
         single = {key: value for key, value in file.cold_start.items() if not isinstance(value, list | dict)}
         lines += ["", Heading("Cold start"), *pairs(single)]

@@ -113,6 +113,13 @@ def test_what_clients_saw_is_a_table_of_what_they_told() -> None:
     assert ["16", "1", "190", "84.6"] == line_with(text, "84.6").split()
 
 
+def test_loads_alone_are_shown_as_what_they_are() -> None:
+    loads = {"batch": [1], "concurrency": [16], "throughput_rps": [190.0]}
+    text = profile_text(profile({"schema": 1, "name": "loads", "provenance": PROVENANCE, "loads": loads}))
+    assert "Too little was measured for a batch curve" in text
+    assert ["16", "1", "190"] == text.splitlines()[-1].split()
+
+
 def test_a_cold_start_is_shown_by_stage() -> None:
     text = profile_text(profile(cold_start={"import_s": 3.456, "load_s": 0.8, "runs": [{"import_s": 3.4}]}))
     assert ["import_s", "3.46"] == line_with(text, "import_s").split()
