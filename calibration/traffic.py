@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import NotImplementedType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _watching(traffic: _Traffic) -> AbstractContextManager[Any]:
         if is_operator:
             with mode:
                 produced = func.decompose(*args, **kwargs)
-            if produced is not NotImplemented:
+            if not isinstance(produced, NotImplementedType):
                 return produced
         produced = func(*args, **kwargs)
         if is_operator:
