@@ -6,7 +6,6 @@ begins. On a CPU nothing is copied.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ from calibration.backends.host import (
 )
 from calibration.backends.input_specs import draw_items
 from calibration.backends.protocol import UnavailableError
-from calibration.backends.sources import check_runtime, model_error, stacked
+from calibration.backends.sources import check_runtime, items_with, model_error, stacked
 from calibration.backends.torch_variants import check_torch, network_of
 
 if TYPE_CHECKING:
@@ -101,7 +100,6 @@ class OnnxSession:
         if fixed is not None and fixed != batch:
             remedy = f"Give --batch {fixed}, or export it with a free first axis."
             raise model_error(self.variant.model, f"has a batch of {fixed} built in, and takes none of {batch}", remedy)
-        gc.collect()
         reset_peak_memory()
         with memory_errors(batch, self.variant.device):
             return OnnxExecution(self._executable, self._source, self.variant, batch)
@@ -130,7 +128,6 @@ class OnnxSession:
     def close(self) -> None:
         """Give the device back."""
         del self._executable
-        gc.collect()
 
 
 class OnnxExecution:
@@ -154,6 +151,12 @@ class OnnxExecution:
             self._bind()
         self._produced: list[Any] | None = None
 
+    def put(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        """Take these in place of the inputs drawn: one array an input, one row an item; what is not given stays."""
+        self._items = items_with(self._items, arrays, self._variant.model)
+        self._feed(self._stage())
+        self._produced = None
+
     def run(self) -> None:
         """Execute once, inputs and outputs on the device, and wait for it."""
         with memory_errors(self._batch, self._variant.device):
@@ -174,17 +177,14 @@ class OnnxExecution:
         with memory_errors(self._batch, self._variant.device):
             staged = self._stage()
             mark("preprocess")
+            self._feed(staged)
             if self._on_cuda:
-                for name, array in zip(self._names, staged, strict=False):  # what stays on the device comes after
-                    self._on_device[name].update_inplace(array)
-                self._binding.synchronize_inputs()
                 mark("input")
                 self.run()
                 mark("compute")
                 produced = self._binding.copy_outputs_to_cpu()
                 mark("output")
             else:
-                self._feeds.update(zip(self._names, staged, strict=False))
                 self.run()
                 mark("compute")
                 produced = self._produced
@@ -207,6 +207,15 @@ class OnnxExecution:
         made = stacked(self._items)
         halves = self._types[: len(made)]
         return [array if half is None else array.astype(half) for array, half in zip(made, halves, strict=True)]
+
+    def _feed(self, staged: Sequence[npt.NDArray[Any]]) -> None:
+        """Hand the inputs over; what stays on the device comes after them, and stays."""
+        if not self._on_cuda:
+            self._feeds.update(zip(self._names, staged, strict=False))
+            return
+        for name, array in zip(self._names, staged, strict=False):
+            self._on_device[name].update_inplace(array)
+        self._binding.synchronize_inputs()
 
     def _bind(self) -> None:
         """Put the inputs on the device, and leave the outputs there."""
