@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from calibration.observation import Observation
-from calibration.saturation import LIMITED
+from calibration.saturation import LIMITED, alone_ms, merges
 
 RESAMPLES: Final = 2_000
 """Resamples of the bootstrap."""
@@ -180,29 +180,47 @@ _Ratios = dict[int, dict[float, tuple[float, "np.ndarray[tuple[int], np.dtype[np
 def _throughput_ratios(rows: Sequence[Observation]) -> _Ratios:
     """Throughput over that of one model instance, by instances and batch size, with the cycle of one instance.
 
-    Loads are compared with the same load; where there is none, the best of each.
+    Loads are compared with the same load and the same largest batch; where there is no such load, the best of each.
     """
-    by_setting: dict[tuple[int, float], dict[float, list[float]]] = {}
-    for row in rows:
-        if not row.throughput_rps or row.concurrency is None or row.notes.get(LIMITED):
-            continue
-        full = row.max_batch_size if row.merged and row.max_batch_size else 1
-        if row.concurrency < 2 * full * row.model_instances:
-            continue
-        executions = row.throughput_rps / row.batch if row.merged else row.throughput_rps
-        loads = by_setting.setdefault((row.model_instances, float(round(row.batch))), {})
-        loads.setdefault(row.concurrency, []).append(executions)
-    found: _Ratios = {}
-    for (count, batch), loads in by_setting.items():
-        alone = by_setting.get((1, batch))
+    by_setting = _executions_per_s(rows)
+    found: dict[int, dict[float, tuple[list[float], list[float]]]] = {}
+    for (count, batch, largest), loads in by_setting.items():
+        alone = by_setting.get((1, batch, largest))
         if count == 1 or alone is None:
             continue
         common = sorted(set(loads) & set(alone))
-        best = max(float(np.median(values)) for values in alone.values())
-        ratios = [float(np.median(loads[load]) / np.median(alone[load])) for load in common]
-        ratios = ratios or [max(float(np.median(values)) for values in loads.values()) / best]
-        found.setdefault(count, {})[batch] = 1000.0 / best, np.array(ratios)
+        best = max(map(_median, alone.values()))
+        ratios = [_median(loads[load]) / _median(alone[load]) for load in common]
+        cycles, several = found.setdefault(count, {}).setdefault(batch, ([], []))
+        cycles.append(1000.0 / best)
+        several += ratios or [max(map(_median, loads.values())) / best]
+    return {
+        count: {batch: (min(cycles), np.array(several)) for batch, (cycles, several) in by_batch.items()}
+        for count, by_batch in found.items()
+    }
+
+
+def _executions_per_s(
+    rows: Sequence[Observation],
+) -> dict[tuple[int, float, int | None], dict[float, list[float]]]:
+    """Executions a second by load, where every model instance is busy; by instances, batch, and largest batch."""
+    alone = alone_ms(rows)
+    found: dict[tuple[int, float, int | None], dict[float, list[float]]] = {}
+    for row in rows:
+        if not row.throughput_rps or row.concurrency is None or row.notes.get(LIMITED):
+            continue
+        largest = row.max_batch_size or 1
+        full = largest if row.merged or (row.batch < largest and merges(row, alone)) else 1
+        if row.concurrency < 2 * full * row.model_instances:
+            continue
+        executions = row.throughput_rps / row.batch if row.merged else row.throughput_rps
+        loads = found.setdefault((row.model_instances, float(round(row.batch)), row.max_batch_size), {})
+        loads.setdefault(row.concurrency, []).append(executions)
     return found
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))
 
 
 def _drawn(
