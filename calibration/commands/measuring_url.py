@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from calibration.command_line import print_result
-from calibration.commands.measuring_device import print_lines, profile_object, say_what_is_kept
+from calibration.commands.measuring_device import print_lines, profile_object
 from calibration.commands.option_text import headers, numbers, pairs, seconds
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def measure_url(given: dict[str, Any]) -> None:
     path = served_output(given["output"], settings.model, settings.url)
     make_folders([path])
     partial = partial_path(path)
-    try:
-        with opened(partial, settings.identity(), fresh=given["fresh"]) as store:
+    with opened(partial, settings.identity(), fresh=given["fresh"]) as store:
+        try:
             with messages.progress("measuring") as watch:
                 observations, profile = _measured(settings, given, watch, store, given["name"] or path.stem)
             write_profile(profile, path)
-    except BaseException:
-        say_what_is_kept([path], messages)
-        raise
+        except BaseException:
+            messages.say(f"what was measured is kept in {partial}: the same command goes on from there")
+            raise
     partial.unlink(missing_ok=True)
     messages.say(f"wrote {path}")
     if given["as_json"]:
