@@ -197,7 +197,7 @@ def _place(tensor: torch.Tensor) -> int:
     """Where the elements of a tensor lie; views of one another have the same place."""
     try:
         place: int = tensor.untyped_storage()._cdata
-    except (NotImplementedError, RuntimeError):  # a layout without a storage, such as MKL-DNN's
+    except RuntimeError:  # a layout without a storage, such as MKL-DNN's
         return -id(tensor)
     return place
 
