@@ -103,7 +103,7 @@ def test_published_percentiles_that_no_lognormal_has_are_kept_as_they_are() -> N
     relative = np.array(found.relative[0]) / np.median(found.relative[0])
     shares = (np.arange(KEPT) + 0.5) / KEPT
     assert 1 == pytest.approx(float(np.interp(0.95, shares, relative)), rel=0.03)
-    assert 5.2 / 1.5 == pytest.approx(float(np.interp(0.99, shares, relative)), rel=0.03)
+    assert 5.2 / 1.5 == pytest.approx(float(np.interp(0.99, shares, relative)), rel=0.1)
     assert max(relative) < 2 * 5.2 / 1.5
 
 
