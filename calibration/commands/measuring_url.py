@@ -76,16 +76,21 @@ def settings_of(given: dict[str, Any]) -> EndpointSettings:
 def _measured(
     settings: EndpointSettings, given: dict[str, Any], watch: Any, store: Store, name: str
 ) -> tuple[Observations, ProfileFile]:
-    from calibration.endpoint import measure_endpoint, measure_null_model
+    from calibration.endpoint import measure_server
     from calibration.fit import fit_profile
     from calibration.host import commit
 
-    observations = measure_endpoint(settings, watch, store)
-    null_model = measure_null_model(settings, watch, store)
-    told = {key: value for key, value in observations.provenance.items() if key != "host" or not given["no_host"]}
-    told |= {"command": _command(given["header"]), "commit": commit()}
-    observations = replace(observations, provenance={key: value for key, value in told.items() if value is not None})
-    return observations, fit_profile([observations], name=name, null_model=null_model, seed=settings.seed)
+    served = measure_server(settings, watch, store)
+    said = {"command": _command(given["header"]), "commit": commit()}
+
+    def told(one: Observations) -> Observations:
+        provenance = {key: value for key, value in one.provenance.items() if key != "host" or not given["no_host"]}
+        return replace(one, provenance={key: value for key, value in (provenance | said).items() if value is not None})
+
+    profile = fit_profile(
+        [told(one) for one in served.measured], name=name, null_model=served.null_model, seed=settings.seed
+    )
+    return told(served.clients), profile
 
 
 def _command(secret: list[str] | None) -> str:

@@ -29,12 +29,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from calibration.endpoint import executions_of, measure_endpoint, measure_null_model
+from calibration.endpoint import measure_endpoint, measure_server
 from calibration.fit import fit_profile
 from calibration.observation import Observations
 from calibration.profile_file import ProfileFile, read_profile_file
 from calibration.profile_writer import observations_in, profile_text, write_profile
-from calibration.queue_delay import with_measured_delay
 from simulator.compiling import compile_model
 from simulator.run import run as simulate
 from simulator.scenario import scenario_from
@@ -135,17 +134,12 @@ def calibrated(server: LiveServer, folder: Path, pace: Pace) -> Calibrated:
     """Measure the server as a user would, and fit."""
     loads = tuple(sorted({1, *pace.batches, 4 * server.max_batch_size}))
     settings = replace(server.settings, concurrencies=loads, duration_s=pace.closed_s)
-    served = measure_endpoint(settings)
-    null_model = measure_null_model(replace(settings, duration_s=pace.closed_s / 2))
-    assert null_model is not None
-    executions = executions_of(served) or _by_itself(folder, pace)
-    delay_ms = server.max_queue_delay_ms
-    if server.name == "mosec":
-        served = with_measured_delay(served, null_model)
-        delay_ms = next(row.notes["max_queue_delay_ms"] for row in served.rows)
-    file = fit_profile([executions, served], name=server.name, null_model=null_model)
+    served = measure_server(settings)
+    executions = served.executions or _by_itself(folder, pace)
+    file = fit_profile([executions, served.clients], name=server.name, null_model=served.null_model)
     write_profile(file, folder / "profile.json")
-    return Calibrated(server, file, _saturated_rps(served), delay_ms)
+    (delay_ms,) = {row.notes["max_queue_delay_ms"] for row in served.clients.rows}
+    return Calibrated(server, file, _saturated_rps(served.clients), delay_ms)
 
 
 def _by_itself(folder: Path, pace: Pace) -> Observations:
