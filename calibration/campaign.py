@@ -178,7 +178,7 @@ def _measure_one(
 def identity(settings: Settings, variant: Variant) -> dict[str, Any]:
     """What must be the same for a sweep to go on: the variant, the settings, the machine and its frameworks."""
     asked = {each.name: getattr(variant, each.name) for each in fields(variant)}
-    return {**{key: value for key, value in asked.items() if value}, **asdict(settings), **fingerprint()}
+    return {**{key: value for key, value in asked.items() if value is not None}, **asdict(settings), **fingerprint()}
 
 
 def _begin(task: Task, messages: Messages, *, fresh: bool) -> None:
