@@ -48,7 +48,7 @@ class BatchCurve:
     cross_validation: Mapping[str, float] | None
     """Relative error (root mean square) at inner points left out, by form; None where there was no choice."""
     residuals: Mapping[int, float]
-    """Curve over measured mean - 1, by measured batch size."""
+    """What the curve leaves of the measured mean, as a share of it, by measured batch size."""
     valid_range: tuple[int, int]
     """Smallest and largest batch measured."""
     warnings: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ def fit_curve(points: Sequence[CurvePoint], *, seed: int = 0) -> BatchCurve:
         ci95_ms=interval,
         interval_from=source,
         cross_validation=errors,
-        residuals=dict(zip(measured.sizes, (fitted / measured.ms - 1).tolist(), strict=True)),
+        residuals=dict(zip(measured.sizes, (1 - fitted / measured.ms).tolist(), strict=True)),
         valid_range=(measured.sizes[0], measured.sizes[-1]),
         warnings=tuple(warnings),
     )

@@ -21,6 +21,9 @@ WAITED: Final = 0.9
 BEHIND: Final = 0.95
 """Throughput over the rate sent, below which an open loop fell behind."""
 
+ITEMS: Final = "items_per_request"
+"""Note of a row: items in each request, where ``batch`` is what the server merged."""
+
 LIMITED: Final = "generator_limited"
 """Note of a row: the load generator, not the server, was the limit."""
 
@@ -84,7 +87,7 @@ def _merged(row: Observation, alone: Mapping[float, float]) -> Saturated | None:
     batch = row.batch if row.merged else float(size)
     if batch < FULL * size or not merges(row, alone):
         return None
-    return _run(row, batch, batch, separate=True)
+    return _run(row, batch, batch / items_each(row), separate=True)
 
 
 def merges(row: Observation, alone: Mapping[float, float]) -> bool:
@@ -108,6 +111,11 @@ def _own(row: Observation, alone: Mapping[float, float]) -> Saturated | None:
         possible = 1000.0 * (row.concurrency or 0.0) / lone
         waited = (row.throughput_rps or 0.0) < WAITED * possible
     return _run(row, row.batch, 1.0, separate=False) if waited or _fell_behind(row) else None
+
+
+def items_each(row: Observation) -> float:
+    """Items in each request of this row: ``batch``, or what the notes say where that is what a server merged."""
+    return number_in(row.notes, ITEMS) or 1.0 if row.merged else row.batch
 
 
 def alone_ms(rows: Sequence[Observation]) -> dict[float, float]:

@@ -13,12 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from calibration.observation import Observation
-from calibration.saturation import LIMITED, alone_ms, merges
+from calibration.saturation import LIMITED, alone_ms, items_each, merges
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
 
 RESAMPLES: Final = 2_000
 """Resamples of the bootstrap."""
@@ -174,7 +179,8 @@ class _Alone:
         return (low + high) / 2
 
 
-_Ratios = dict[int, dict[float, tuple[float, "np.ndarray[tuple[int], np.dtype[np.float64]]"]]]
+_Ratios = dict[int, dict[float, tuple[float, "Floats"]]]
+"""By model instances and batch size: cycle of one model instance in ms, and the throughput over its, load by load."""
 
 
 def _throughput_ratios(rows: Sequence[Observation]) -> _Ratios:
@@ -213,7 +219,7 @@ def _executions_per_s(
         full = largest if row.merged or (row.batch < largest and merges(row, alone)) else 1
         if row.concurrency < 2 * full * row.model_instances:
             continue
-        executions = row.throughput_rps / row.batch if row.merged else row.throughput_rps
+        executions = row.throughput_rps * items_each(row) / row.batch
         loads = found.setdefault((row.model_instances, float(round(row.batch)), row.max_batch_size), {})
         loads.setdefault(row.concurrency, []).append(executions)
     return found
@@ -223,12 +229,7 @@ def _median(values: Sequence[float]) -> float:
     return float(np.median(values))
 
 
-def _drawn(
-    ratios: np.ndarray[tuple[int], np.dtype[np.float64]],
-    alone: _Alone,
-    fewer: Sequence[float],
-    rng: np.random.Generator,
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _drawn(ratios: Floats, alone: _Alone, fewer: Sequence[float], rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Slow-down by each load, and medians of resampled loads."""
     marks = np.unique(np.quantile(ratios, (0.0, 0.5, 1.0)))
     factors = np.interp(ratios, marks, [alone.factor(float(mark), fewer) for mark in marks])

@@ -203,7 +203,7 @@ def test_at_measured_points_the_curve_is_the_measurement_whatever_its_form() -> 
     for size, ms in measured.items():
         expected = 5.25 if size in (2, 4) else ms
         assert expected == pytest.approx(curve.at(size), rel=1e-9)
-        assert expected / ms - 1 == pytest.approx(curve.residuals[size], abs=1e-9)
+        assert 1 - expected / ms == pytest.approx(curve.residuals[size], abs=1e-9)
 
 
 # --- intervals ------------------------------------------------------------------------------------------------------

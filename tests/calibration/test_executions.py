@@ -9,6 +9,7 @@ import pytest
 from calibration.executions import Executions, executions_in
 from calibration.observation import Observation
 from calibration.problems import InputError
+from calibration.profile import LARGEST_BATCH
 from calibration.saturation import saturated_runs
 
 
@@ -119,3 +120,17 @@ def test_what_lies_outside_the_execution_is_no_part_of_its_scatter() -> None:
 def test_nothing_to_fit_is_said_plainly() -> None:
     with pytest.raises(InputError, match="must hold the latency of at least one execution, or of one request"):
         found(Observation(throughput_rps=100.0))
+
+
+@pytest.mark.parametrize("row", [{"batch": 2.5}, {"batch": LARGEST_BATCH + 1}, {"latency_ms": {"mean": 0.0}}])
+def test_what_no_curve_can_hold_is_no_point_of_it(row: dict[str, Any]) -> None:
+    """Mean batches of a server, an offline run as one batch, times that were rounded to nothing."""
+    odd = Observation(**{"batch": 4, "latency_ms": {"mean": 5.0}} | row)
+    assert {1: 9.0} == times(found(device=(odd, Observation(latency_ms={"mean": 9.0}))))
+    assert {1: 9.0} == times(found(served(9.0), odd))
+
+
+def test_scatter_of_means_is_named() -> None:
+    short = Observation(batch=2, latency_ms={"mean": 0.001}, notes={"percentiles_of": "means of 100 executions"})
+    (warning,) = found(device=(short,)).warnings
+    assert "executions of batch 2 are too short for the clock" in warning

@@ -255,6 +255,13 @@ def test_full_batches_of_separate_requests_count() -> None:
         assert 1000 * run.batch / 400 == pytest.approx(run.cycle_ms)
 
 
+def test_requests_of_several_items_fill_a_batch_with_fewer() -> None:
+    """Two requests of four items each: 100 requests a second are 50 batches of eight."""
+    row = load(batch=8.0, merged=True, throughput_rps=100.0, notes={"items_per_request": 4})
+    (run,) = saturated_runs([row])
+    assert (2.0, 20.0) == (run.requests_each, run.cycle_ms)
+
+
 def test_a_server_that_merges_nothing_is_not_taken_to_fill_its_batches() -> None:
     """A limit for batches is configured more often than batching: 105 answers a second are lone requests in a row."""
     (run,) = saturated_runs([LONE, load(throughput_rps=105.0)])
