@@ -161,7 +161,6 @@ def _measure_one(
     if not observations.rows:
         return None, failed
     observations = _completed(observations, campaign, task, watch, messages)
-    operators = task.operators if task.operators is not None and task.operators.exists() else None
     kept = read_kept(task.partial)
     told = [] if kept is None else [record for record in kept.kept("operators") if "lines" in record]
     one = Measured(
@@ -169,8 +168,8 @@ def _measure_one(
         path=path,
         observations=observations,
         profile=_written(observations, campaign, path),
-        operators=operators,
-        operator_lines=tuple(told[-1]["lines"]) if told and operators is not None else (),
+        operators=task.operators if told else None,
+        operator_lines=tuple(told[-1]["lines"]) if told and task.operators is not None else (),
     )
     return one, failed
 

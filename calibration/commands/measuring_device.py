@@ -51,14 +51,14 @@ def campaign_of(given: dict[str, Any]) -> Campaign:
         words_in,
     )
 
-    model, runtime = given["model"], given["runtime"]
+    model, runtime, device = given["model"], given["runtime"], given["device"] or "cpu"
     if model is None:
         refuse("--model", "is needed", None, "Name a model, for instance --model bert-base; or measure a --url.")
     sizes = pairs(given["size"], "--size", "NAME=N")
     variants = variants_of(
         model,
-        given["device"] or "cpu",
-        [default_runtime(model)] if runtime is None else words_in("--runtime", runtime, RUNTIMES),
+        device,
+        [default_runtime(model, device)] if runtime is None else words_in("--runtime", runtime, RUNTIMES),
         words_in("--precision", given["precision"] or "fp32", PRECISIONS),
         sizes={key: whole_number(f"--size {key}", value) for key, value in sizes.items()},
         inputs=pairs(given["inputs"], "--input", "NAME=SHAPE:TYPE"),
