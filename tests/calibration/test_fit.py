@@ -293,9 +293,9 @@ def test_samples_that_are_no_lognormal_are_resampled_at_every_point_of_the_curve
 
 def test_a_fit_from_few_or_contradictory_points_says_so() -> None:
     warnings = model_of(device((1, 5.0), (64, 4.0), (64, 6.0))).warnings
-    assert any(warning.startswith("only batch 1 and 64 were measured") for warning in warnings)
+    assert any(warning.startswith("only batches 1 and 64 were measured") for warning in warnings)
     assert any(warning.startswith("batch 64 was measured 2 times, from 4 to 6 ms") for warning in warnings)
-    assert any(warning.startswith("nothing was measured between batch 1 and 64") for warning in warnings)
+    assert any(warning.startswith("nothing was measured between batches 1 and 64") for warning in warnings)
 
 
 def test_nothing_to_fit_is_refused() -> None:
