@@ -206,7 +206,7 @@ def validate(
     ] = False,
     up_to_utilisation: Annotated[
         float, _option("Judge only loads up to this simulated utilisation.", "U", panel=_JUDGING, min=0)
-    ] = 1.0,
+    ] = float("inf"),
     within: Annotated[
         str | None, _option("Errors allowed at every load judged.", "p50=5%,p99=10%", panel=_JUDGING)
     ] = None,

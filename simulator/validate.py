@@ -10,6 +10,7 @@ Where to read next: what can be read (:mod:`simulator.validation_files`), how a 
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Validation:
     left_out: tuple[LeftOut, ...]
     setting: Setting
     """The server that was simulated."""
-    up_to: float = 1.0
+    up_to: float = math.inf
     """Loads that keep the simulated accelerator busier are shown, but not judged."""
     warnings: tuple[str, ...] = ()
 
@@ -103,7 +104,9 @@ class Validation:
         return sorted(found, key=lambda miss: -abs(miss[2]))
 
 
-def validate(measured: Measured, setting: Setting, *, up_to: float = 1.0, watch: Watch | None = None) -> Validation:
+def validate(
+    measured: Measured, setting: Setting, *, up_to: float = math.inf, watch: Watch | None = None
+) -> Validation:
     """How far is the simulator from what was measured, load by load?
 
     Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -62,7 +63,7 @@ def _server_words(case: Case, setting: Setting) -> str:
     if setting.base is not None:
         return f"Served as {setting.base.path or setting.base.name} says."
     server = setting.server.over(case.server)
-    count = server.model_instances or 1
+    count = _instances(case, setting)
     instances = "one model instance" if count == 1 else f"{count} model instances on one accelerator"
     if server.max_batch_size is None:
         return f"Served one request at a time, since no largest batch is known (--max-batch-size), by {instances}."
@@ -73,14 +74,21 @@ def _server_words(case: Case, setting: Setting) -> str:
     return f"Served by the rule of {server.rule or 'triton'} ({', '.join(told)}), by {instances}."
 
 
+def _instances(case: Case, setting: Setting) -> int:
+    """Model instances of the server."""
+    return setting.server.over(case.server).model_instances or 1
+
+
 def _load_lines(validation: Validation) -> list[str]:
     """A line a load; the figure stands over its three columns."""
     names = _shown(validation)
     judged = set(map(id, validation.judged))
+    several = len({_instances(row.case, validation.setting) for row in validation.rows}) > 1
     rows: list[list[str]] = [["load", "utilisation", *(column for _ in names for column in _COLUMNS)]]
     for row in validation.rows:
         mark = "" if id(row) in judged else "* "
-        rows.append([row.case.load, mark + ("overloaded" if row.unstable else f"{row.utilisation:.2f}")])
+        load = f"{row.case.load}, {_instances(row.case, validation.setting)} inst." if several else row.case.load
+        rows.append([load, mark + ("overloaded" if row.unstable else f"{row.utilisation:.2f}")])
         for name in names:
             measured, simulated, error = (
                 row.case.measured.get(KEYS[name]),
@@ -108,7 +116,7 @@ def _shown(validation: Validation) -> list[str]:
 def _summary_lines(validation: Validation) -> list[str]:
     """A line a figure: the median of the absolute errors, the median error, the worst, and the noise floor."""
     if not validation.summaries():
-        return ["No load is judged: each is busier than --up-to-utilisation allows, or its queue grows for ever."]
+        return ["No load is judged: each is busier than --up-to-utilisation allows, or overloaded."]
     rows = [["error over all loads" if len(validation.judged) == len(validation.rows) else "error over loads judged"]]
     rows[0] += ["median, unsigned", "median", "worst", "", "repeats"]
     for name, one in validation.summaries().items():
@@ -156,7 +164,7 @@ def validation_object(validation: Validation, within: Mapping[str, float] | None
     return {
         "schema_version": SCHEMA_VERSION,
         "profile": validation.profile.name,
-        "up_to_utilisation": validation.up_to,
+        "up_to_utilisation": validation.up_to if math.isfinite(validation.up_to) else None,
         "loads": [{**_load_object(row), "judged": id(row) in judged} for row in validation.rows],
         "errors": {name: _error_object(name, one) for name, one in validation.summaries().items()},
         "within": dict(within or {}),
