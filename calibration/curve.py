@@ -17,7 +17,7 @@ import numpy as np
 from calibration.curve_forms import FORMS, Curve, Floats
 from calibration.curve_intervals import IntervalFrom, resampled_means
 from calibration.curve_points import FEW, CurvePoint, doubts, joined
-from calibration.profile import LARGEST_BATCH
+from calibration.profile import LARGEST_BATCH, LONGEST_MS, SHORTEST_MS
 from calibration.profile_file import Method
 
 __all__ = ["BatchCurve", "CurvePoint", "choose_form", "fit_curve"]
@@ -27,8 +27,6 @@ MOST_KNOTS: Final = 64
 
 STRAIGHT_WITHIN: Final = 0.001
 """Largest relative distance between the curve and the straight lines of its points, as far as MOST_KNOTS allow."""
-
-_SHORTEST_MS: Final = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,5 +169,6 @@ def _rising(times: Floats) -> Floats:
 def _interval(refitted: Floats, latency: Floats) -> tuple[tuple[float, float], ...]:
     """Percentiles of the resampled curves at each knot; they hold the curve itself."""
     low, high = np.quantile(refitted, (0.025, 0.975), axis=0)
-    low, high = np.maximum(np.minimum(low, latency), _SHORTEST_MS), np.maximum(high, latency)
+    low, high = np.minimum(low, latency), np.maximum(high, latency)
+    low, high = np.maximum(low, SHORTEST_MS), np.minimum(high, LONGEST_MS)
     return tuple(zip(low.tolist(), high.tolist(), strict=True))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from calibration.profile import Z99
+from calibration.profile import LONGEST_MS, SHORTEST_MS, Z99
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -80,7 +80,7 @@ class Scatter:
         """Times to resample at these batch sizes, around these means: those of the nearest measured size."""
         nearest = [min(range(len(self.batch)), key=lambda i: abs(self.batch[i] - size)) for size in batch]
         return tuple(
-            tuple(float(f"{ratio * mean:.6g}") for ratio in self.relative[index])
+            tuple(min(max(float(f"{ratio * mean:.6g}"), SHORTEST_MS), LONGEST_MS) for ratio in self.relative[index])
             for index, mean in zip(nearest, latency_ms, strict=True)
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from calibration.fit import fit_profile
@@ -16,8 +16,9 @@ from calibration.observation import Observation, Observations
 from calibration.observation_table import rows_of
 from calibration.problems import InputError
 from calibration.profile import Profile
-from calibration.profile_file import ProfileFile, ServiceModel, read_profile
+from calibration.profile_file import ProfileFile, ServiceModel, profile_from, read_profile
 from calibration.profile_writer import observations_in, write_profile
+from calibration.source import Source
 from simulator.compiling import compile_model
 from simulator.run import run
 from simulator.scenario import scenario_from
@@ -90,6 +91,7 @@ def test_what_is_fitted_is_a_profile_that_reads_back(measured: list[Observations
         st.tuples(st.integers(1, 512), st.floats(0.05, 500)), min_size=1, max_size=9, unique_by=lambda point: point[0]
     )
 )
+@example([(1, 206.0), (47, 20.0), (56, 0.05), (65, 14.0), (271, 1.0), (277, 1.0), (437, 288.0)])
 @settings(max_examples=50)
 def test_any_times_give_a_profile(pairs: list[tuple[int, float]]) -> None:
     """Also such as fall, that lie far apart, that are alike."""
@@ -99,6 +101,44 @@ def test_any_times_give_a_profile(pairs: list[tuple[int, float]]) -> None:
     assert model.batch is not None
     assert model.latency_ms is not None
     Profile(batch=model.batch, latency_ms=model.latency_ms, valid_range=model.valid_range)
+
+
+rows = st.builds(
+    lambda batch, load, instances, largest, rate, mean, tail, parts: Observation(
+        batch=batch,
+        concurrency=load,
+        model_instances=instances,
+        max_batch_size=largest,
+        throughput_rps=rate,
+        latency_ms={"mean": mean, "p50": 0.9 * mean, "p90": mean * tail, "p99": mean * tail**2},
+        parts_ms=dict(zip(("network", "queue", "input", "compute", "output"), parts, strict=False)),
+        notes={"max_queue_delay_ms": 0.1},
+    ),
+    st.sampled_from([1, 2, 8, 32]),
+    st.sampled_from([1, 2, 16, 128]),
+    st.sampled_from([1, 1, 2, 3]),
+    st.sampled_from([None, 1, 8]),
+    st.floats(0.1, 1e4),
+    st.floats(0.2, 1e3),
+    st.floats(1.0, 3.0),
+    st.lists(st.floats(0, 100), max_size=5),
+)
+
+
+@given(st.lists(rows, min_size=1, max_size=12), st.sampled_from(["T4", "CPU"]), st.booleans())
+@settings(max_examples=100)
+def test_any_rows_of_a_server_give_a_profile(found: list[Observation], name: str, timed: bool) -> None:
+    """Also such as contradict one another: warned of, never refused, and nothing in the profile is negative."""
+    measured = [server(*found, device=name)]
+    if timed:
+        measured.append(device((1, 5.0), (8, 20.0), device=name))
+    file = fit_profile(measured)
+    assert file.loads is not None
+    assert file.has_curve
+    chosen = json.loads(file.model_dump_json(by_alias=True, exclude_none=True))
+    profile, problems = profile_from(Source("fitted", chosen), name="fitted")
+    assert [] == problems
+    assert profile is not None
 
 
 def test_the_same_measurements_and_seed_give_the_same_file() -> None:
