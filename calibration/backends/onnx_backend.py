@@ -25,16 +25,19 @@ from calibration.backends.host import (
     reset_peak_memory,
 )
 from calibration.backends.input_specs import draw_items
+from calibration.backends.onnx_exports import context_of, export, kept_export, quantise
 from calibration.backends.protocol import UnavailableError
 from calibration.backends.sources import check_runtime, items_with, model_error, stacked
 from calibration.backends.torch_variants import check_torch, network_of
+from calibration.models.batches import items, kv_cache
+from calibration.models.sizes import sizes_of
+from calibration.models.weights import parameters
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from calibration.backends.protocol import Variant
-    from calibration.backends.torch_variants import Network
     from calibration.models.batches import Item
 
 
@@ -55,18 +58,10 @@ def open_onnx(variant: Variant) -> OnnxSession:
         if kind == "onnx":
             path, notes = _file(variant, Path(folder))
             executable = _executable(runtime, variant, path, providers)
-            return OnnxSession(variant, executable, _inputs_of_file(variant, executable, notes))
-        check_torch()
-        network = network_of(variant)
-        facts = {"sizes": dict(network.sizes), "parameters": network.parameters}
-        path, notes = _exported(network, variant.precision, Path(folder))
-        executable = _executable(runtime, variant, path, providers)
-    source = Source(
-        items=network.items,
-        resident=lambda batch: onnx_models.context_of(network, batch),
-        facts=facts,
-        notes=notes,
-    )
+            source = _inputs_of_file(variant, executable, notes)
+        else:
+            path, source = _built_in(variant) if kind == "built-in" else _function(variant, Path(folder))
+            executable = _executable(runtime, variant, path, providers)
     return OnnxSession(variant, executable, source)
 
 
@@ -297,22 +292,32 @@ def _file(variant: Variant, folder: Path) -> tuple[Path, tuple[str, ...]]:
     if held == variant.precision:
         return path, ()
     if held == "fp32" and variant.precision == "int8":
-        return folder / "int8.onnx", (onnx_models.quantise(path, folder / "int8.onnx"),)
+        return folder / "int8.onnx", (quantise(path, folder / "int8.onnx"),)
     remedy = f"Give --precision {held}, or export it in {variant.precision}."
     raise model_error(variant.model, f"holds weights in {held}, which are not turned into {variant.precision}", remedy)
 
 
-def _exported(network: Network, precision: str, folder: Path) -> tuple[Path, tuple[str, ...]]:
-    """A file of the network in the precision asked for."""
-    path = folder / "model.onnx"
-    onnx_models.export(network, precision, path)
-    notes = ["exported from PyTorch at every load: what loading takes is more than a service would see"]
-    if "context_tokens" in network.sizes:
-        notes.append("new keys and values are joined to the KV cache, which copies it: ONNX writes nothing in place")
-    if precision == "int8":
-        notes.append(onnx_models.quantise(path, folder / "int8.onnx"))
-        path = folder / "int8.onnx"
-    return path, tuple(notes)
+def _built_in(variant: Variant) -> tuple[Path, Source]:
+    """The exported file of a built-in model, and its inputs: neither needs PyTorch once it is kept."""
+    name, seed = variant.model, variant.seed
+    sizes = sizes_of(name, variant.sizes)
+    path, notes = kept_export(variant, sizes)
+    return path, Source(
+        items=lambda batch: items(name, sizes, seed, batch),
+        resident=lambda batch: context_of(sizes, kv_cache(name, sizes, seed, batch)),
+        facts={"sizes": sizes, "parameters": parameters(name, sizes)},
+        notes=tuple(notes),
+    )
+
+
+def _function(variant: Variant, folder: Path) -> tuple[Path, Source]:
+    """A network of the user's, exported for this session alone."""
+    check_torch()
+    network = network_of(variant)
+    facts = {"sizes": dict(network.sizes), "parameters": network.parameters}
+    path, notes = export(network, variant.precision, folder)
+    notes.append("exported anew at every load: what loading takes is more than a service would see")
+    return path, Source(items=network.items, facts=facts, notes=tuple(notes))
 
 
 def _inputs_of_file(variant: Variant, executable: Any, notes: tuple[str, ...]) -> Source:

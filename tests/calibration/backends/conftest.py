@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+
+from calibration.backends import onnx_exports
+from calibration.backends.protocol import Variant
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep exported models apart from the user's, and export them in this process: a new one takes seconds to begin."""
+
+    def run(variant: Variant, folder: Path, command: object) -> None:
+        said = onnx_exports.export_task(json.loads(json.dumps({"variant": asdict(variant), "folder": str(folder)})))
+        assert "file" in said, (said, command)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(onnx_exports, "_run", run)
+        yield
 
 
 @pytest.fixture

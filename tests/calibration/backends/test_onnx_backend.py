@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from calibration.backends import onnx_models, open_session
+from calibration.backends import onnx_exports, onnx_models, open_session
 from calibration.backends.onnx_backend import OnnxExecution
-from calibration.backends.protocol import UnavailableError, Variant
+from calibration.backends.protocol import OutOfMemoryError, UnavailableError, Variant
+from calibration.models.sizes import sizes_of
 from calibration.problems import InputError
 from tests.calibration.backends.tiny import outputs_of, tiny
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
+
+
+ROOT = Path(__file__).resolve().parents[3]
+
+RUN = onnx_exports._run
+"""Before conftest.py replaces it."""
 
 
 def write_product(file: Path, shape: list[str | int | None], *, kind: int | None = None) -> np.ndarray[Any, Any]:
@@ -216,13 +227,68 @@ def test_on_a_gpu_onnx_runtime_computes_what_the_cpu_computes(model: str, precis
     assert np.abs(found - expected).max() <= 1e-2 * np.abs(expected).max()
 
 
-def test_a_network_is_exported_once_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_built_in_model_is_exported_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    session = open_session(tiny("decoder-decode", runtime="onnxruntime", precision="int8"))
-    assert [] == list(tmp_path.glob("headroom*"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    variant = tiny("decoder-decode", runtime="onnxruntime", precision="int8")
+    session = open_session(variant)
     notes = " ".join(session.provenance()["notes"])
     session.close()
     assert "exported from PyTorch" in notes
     assert "copies it" in notes
     assert "MatMulInteger" in notes
+    (kept,) = (tmp_path / "headroom" / "onnx").iterdir()
+    assert ["facts.json", "int8.onnx"] == sorted(path.name for path in kept.iterdir())
+
+    monkeypatch.setattr(onnx_exports, "_run", None)  # would fail
+    open_session(variant).close()
+    with pytest.raises(TypeError):
+        open_session(tiny("decoder-decode", runtime="onnxruntime", precision="int8", seed=1))
+
+
+def test_an_export_in_a_process_of_its_own_leaves_pytorch_there(tmp_path: Path) -> None:
+    """Who measures ONNX Runtime must not measure PyTorch's memory."""
+    pytest.importorskip("torch")
+    program = (
+        "import sys\n"
+        "from calibration.backends import open_session\n"
+        "from calibration.backends.protocol import Variant\n"
+        f"session = open_session({tiny('bert-base', runtime='onnxruntime')!r})\n"
+        "print(session.prepare(1).outputs().shape, 'torch' in sys.modules)\n"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+    assert "(1, 5) False\n" == ran.stdout, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "kind", "said"),
+    [
+        ('print(\'{"error": "no such operator"}\')', UnavailableError, "cannot be exported to ONNX: no such operator"),
+        ('print(\'{"memory": "too large"}\')', OutOfMemoryError, "too large"),
+        ("import os; os._exit(9)", UnavailableError, "without an answer .exit code 9."),
+    ],
+)
+def test_an_export_that_fails_says_so_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, kind: type[Exception], said: str
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(onnx_exports, "_run", RUN)
+    variant = tiny("bert-base", runtime="onnxruntime")
+    with pytest.raises(kind, match=said):
+        onnx_exports.kept_export(variant, sizes_of(variant.model, variant.sizes), (sys.executable, "-c", program))
+    assert [] == list((tmp_path / "headroom" / "onnx").iterdir())
+
+
+def test_an_export_that_nobody_used_for_a_week_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "headroom" / "onnx"
+    for name, days in (("old", 8), ("new", 6)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "facts.json").touch()
+        then = time.time() - days * 86_400
+        os.utime(folder / name / "facts.json", (then, then))
+    open_session(tiny("bert-base", runtime="onnxruntime")).close()
+    assert ["new"] == sorted(path.name for path in folder.iterdir() if not path.name.startswith("bert"))
