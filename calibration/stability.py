@@ -161,9 +161,17 @@ def doubt_of_clocks(lowest_mhz: float | None, highest_mhz: float | None) -> list
     return [Doubt("clocks", f"the clock moved between {lowest_mhz:.0f} and {highest_mhz:.0f} MHz")]
 
 
-def doubt_of_load(load: float | None, cores: int) -> list[Doubt]:
-    """Whether more wants to run on this machine than it has cores."""
-    if load is None or load <= OVERLOADED * cores:
+UNDISTURBED: Final = 0.98
+"""Share of its processors' time from which a process was hardly ever kept waiting for them."""
+
+
+def doubt_of_load(load: float | None, cores: int, got: float | None = None) -> list[Doubt]:
+    """Whether more wants to run on this machine than it has cores, and this process may have waited for them.
+
+    Whoever got nearly all the time of the processors it runs on (``got``, a share) was not disturbed, however many
+    others queued: it was pinned, or had priority.
+    """
+    if load is None or load <= OVERLOADED * cores or (got is not None and got >= UNDISTURBED):
         return []
     return [Doubt("busy machine", f"load average {load:.1f} on {cores} cores")]
 

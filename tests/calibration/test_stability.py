@@ -85,6 +85,12 @@ def test_a_load_of_its_own_is_no_doubt() -> None:
     assert "busy machine" == doubt_of_load(12.0, 8)[0].kind
 
 
+def test_who_got_all_the_time_of_its_processors_was_not_disturbed_by_a_queue_for_others() -> None:
+    """A pinned process with priority would be told to close programs that never touched it."""
+    assert [] == doubt_of_load(12.0, 8, got=0.99)
+    assert ["busy machine"] == [doubt.kind for doubt in doubt_of_load(12.0, 8, got=0.8)]
+
+
 def test_every_kind_of_doubt_comes_with_advice() -> None:
     said = sentences({"batch 1": [Doubt(kind, "x") for kind in ADVICE]})
     assert 1 == len(said)
