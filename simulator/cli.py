@@ -249,7 +249,7 @@ def validate(
         from simulator.validation_page import validation_lines
 
         print_with(lambda: print_page(validation_lines(result, allowed), sys.stdout))
-    if check and (result.missed(allowed) or not result.judged):
+    if check and not result.holds(allowed):
         raise typer.Exit(CHECK_FAILED)
 
 

@@ -103,6 +103,15 @@ class Validation:
         ]
         return sorted(found, key=lambda miss: -abs(miss[2]))
 
+    def unjudged(self, within: Mapping[str, float]) -> list[str]:
+        """Which of these figures cannot be judged, since no judged load was measured for them?"""
+        known = self.summaries()
+        return [name for name in within if name not in known]
+
+    def holds(self, within: Mapping[str, float]) -> bool:
+        """Whether every figure could be judged, and is nowhere farther off than allowed."""
+        return not self.unjudged(within) and not self.missed(within)
+
 
 def validate(
     measured: Measured, setting: Setting, *, up_to: float = math.inf, watch: Watch | None = None

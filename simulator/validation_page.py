@@ -139,10 +139,12 @@ def _gate_lines(validation: Validation, within: Mapping[str, float]) -> list[str
     if not within:
         return []
     asked = ", ".join(f"{name} within {100 * most:g}%" for name, most in within.items())
-    missed = validation.missed(within)
-    if not missed:
+    if validation.holds(within):
         return ["", f"Holds: {asked}."]
-    told = [f"  {name} {per_cent(error, signed=True)} at {row.case.load}" for name, row, error in missed]
+    told = [f"  {name} was measured at no load that is judged" for name in validation.unjudged(within)]
+    told += [
+        f"  {name} {per_cent(error, signed=True)} at {row.case.load}" for name, row, error in validation.missed(within)
+    ]
     return ["", f"Does not hold: {asked}.", *_first(told)]
 
 
@@ -168,7 +170,8 @@ def validation_object(validation: Validation, within: Mapping[str, float] | None
         "loads": [{**_load_object(row), "judged": id(row) in judged} for row in validation.rows],
         "errors": {name: _error_object(name, one) for name, one in validation.summaries().items()},
         "within": dict(within or {}),
-        "holds": None if not within else not missed,
+        "holds": validation.holds(within) if within else None,
+        "unjudged": validation.unjudged(within or {}),
         "missed": [{"figure": name, "load": row.case.load, "error": error} for name, row, error in missed],
         "left_out": [{"load": one.load, "place": one.place, "reason": one.reason} for one in validation.left_out],
         "warnings": list(validation.warnings),

@@ -284,6 +284,15 @@ def test_the_gate_decides_the_exit_code(profile: Path, loads: Path) -> None:
     assert (ran.code, "--check: needs --within" in ran.err) == (2, True)
 
 
+def test_a_gate_on_what_was_not_measured_does_not_hold(profile: Path, tmp_path: Path) -> None:
+    """Else a file without percentiles would pass every gate on them."""
+    file = table(tmp_path / "loads.csv", [{"concurrency": 4, "mean_ms": 20}])
+    ran = run_it(profile, "--against", file, "--within", "mean=9900%,p99=10%", "--check")
+    assert (ran.code, "p99 was measured at no load that is judged" in ran.out) == (4, True)
+    overloaded = table(tmp_path / "over.csv", [{"rate_rps": 5000, "p99_ms": 9}])
+    assert run_it(profile, "--against", overloaded, "--requests", 1000, "--within", "p99=10%", "--check").code == 4
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [("p51=5%", "p50"), ("p50", "greater than 0"), ("p50=-1%", "greater than 0"), ("p50=nan", "greater than 0")],
