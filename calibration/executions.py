@@ -117,7 +117,11 @@ def executions_in(
     lone = _with_executions(idle_points(idle, waited=waited), saturated, warnings)
     return Executions(
         points=tuple(
-            CurvePoint(batch=point.batch, mean_ms=point.execution_ms or point.latency_ms, executions=point.requests)
+            CurvePoint(
+                batch=point.batch,
+                mean_ms=max(point.execution_ms or point.latency_ms, SHORTEST_MS),
+                executions=point.requests,
+            )
             for point in lone
         ),
         scatter=tuple(map(_lone_scatter, lone)),

@@ -88,6 +88,16 @@ def test_the_delay_that_a_lone_request_waits_for_others_is_no_overhead() -> None
     assert 12.5 == pytest.approx(idle_points([row], waited=0.5)[0].latency_ms)
 
 
+def test_a_delay_longer_than_the_latency_was_not_waited() -> None:
+    row = Observation(latency_ms={"mean": 4.0}, notes={"max_queue_delay_ms": 5.0})
+    assert 4.0 == idle_points([row])[0].latency_ms
+
+
+def test_an_execution_that_was_rounded_to_nothing_is_not_known() -> None:
+    (point,) = idle_points([Observation(latency_ms={"mean": 0.2}, parts_ms={"network": 0.1, "compute": 0.0})])
+    assert point.execution_ms is None
+
+
 # --- idle requests --------------------------------------------------------------------------------------------------
 
 
