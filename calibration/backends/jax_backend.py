@@ -44,7 +44,7 @@ def open_jax(variant: Variant) -> JaxSession:
     if variant.threads is not None:
         remedy = "Leave --threads out, and start the command under 'taskset -c 0-3' instead."
         raise UnavailableError(f"JAX takes a thread for each processor that the process may use. {remedy}")
-    with memory_errors(0, variant.device):
+    with memory_errors(None, variant.device):
         return JaxSession(variant, _load(variant, device), device)
 
 

@@ -54,7 +54,7 @@ def open_onnx(variant: Variant) -> OnnxSession:
     kind = check_runtime(variant)
     runtime = _imported()
     providers = _providers(runtime, variant)
-    with memory_errors(0, variant.device), TemporaryDirectory(prefix="headroom-onnx-") as folder:
+    with memory_errors(None, variant.device), TemporaryDirectory(prefix="headroom-onnx-") as folder:
         if kind == "onnx":
             path, notes = _file(variant, Path(folder))
             executable = _executable(runtime, variant, path, providers)
@@ -299,10 +299,15 @@ def _file(variant: Variant, folder: Path) -> tuple[Path, tuple[str, ...]]:
 
 def _built_in(variant: Variant) -> tuple[Path, Source]:
     """The exported file of a built-in model, and its inputs: neither needs PyTorch once it is kept."""
+    path, notes = kept_export(variant, sizes_of(variant.model, variant.sizes))
+    return path, built_in_source(variant, notes)
+
+
+def built_in_source(variant: Variant, notes: Sequence[str]) -> Source:
+    """The inputs of a built-in model, as its exported file takes them."""
     name, seed = variant.model, variant.seed
     sizes = sizes_of(name, variant.sizes)
-    path, notes = kept_export(variant, sizes)
-    return path, Source(
+    return Source(
         items=lambda batch: items(name, sizes, seed, batch),
         resident=lambda batch: context_of(sizes, kv_cache(name, sizes, seed, batch)),
         facts={"sizes": sizes, "parameters": parameters(name, sizes)},

@@ -33,7 +33,7 @@ def open_python(variant: Variant) -> PythonSession:
     if variant.threads is not None:
         remedy = "Leave --threads out, and set OMP_NUM_THREADS or what your library reads."
         raise UnavailableError(f"How many threads a callable takes is its own affair. {remedy}")
-    with memory_errors(0, variant.device):
+    with memory_errors(None, variant.device):
         return PythonSession(variant, call(variant, with_precision=True))
 
 

@@ -44,11 +44,13 @@ def open_torch(variant: Variant) -> TorchSession:
 
     device = torch_variants.found_device(variant.device)
     torch_variants.check_precision(variant, device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # events are recorded where PyTorch stands
     threads = torch.get_num_threads()
     if variant.threads is not None:
         torch.set_num_threads(variant.threads)
     try:
-        with memory_errors(0, str(device)):
+        with memory_errors(None, str(device)):
             model = torch_variants.load(variant, device)
     except BaseException:
         torch.set_num_threads(threads)

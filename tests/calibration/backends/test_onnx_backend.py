@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibration.backends import onnx_exports, onnx_models, open_session
+from calibration.backends import onnx_backend, onnx_exports, onnx_models, open_session
 from calibration.backends.onnx_backend import OnnxExecution
 from calibration.backends.protocol import OutOfMemoryError, UnavailableError, Variant
+from calibration.backends.torch_variants import network_of
 from calibration.models.sizes import sizes_of
 from calibration.problems import InputError
-from tests.calibration.backends.tiny import outputs_of, tiny
+from tests.calibration.backends.tiny import TINY, outputs_of, tiny
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -244,6 +245,24 @@ def test_a_built_in_model_is_exported_once_and_kept(tmp_path: Path, monkeypatch:
     open_session(variant).close()
     with pytest.raises(TypeError):
         open_session(tiny("decoder-decode", runtime="onnxruntime", precision="int8", seed=1))
+
+
+@pytest.mark.parametrize("model", TINY)
+def test_an_export_in_fp16_computes_in_fp16(tmp_path: Path, model: str) -> None:
+    """One operator of the exporter's in fp32 turns all after it into fp32, and the half-width weights hide it."""
+    pytest.importorskip("torch")
+    variant = tiny(model)
+    path, _ = onnx_exports.export(network_of(variant), "fp16", tmp_path)
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.output)}
+    products = {types[node.output[0]] for node in graph.node if node.op_type in {"MatMul", "Gemm", "Conv", "Softmax"}}
+    assert {onnx.TensorProto.FLOAT16} == products
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    source = onnx_backend.built_in_source(variant, ())
+    execution = OnnxExecution(session, source, variant, 3)
+    expected = outputs_of(variant, 3)
+    assert np.abs(execution.outputs() - expected).max() <= 4e-3 * np.abs(expected).max()
 
 
 def test_an_export_in_a_process_of_its_own_leaves_pytorch_there(tmp_path: Path) -> None:
