@@ -6,10 +6,12 @@ import io
 import json
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, NamedTuple
 
-from simulator.cli import main
+from calibration import cli as calibration
+from simulator import cli as simulator
 
 
 class Ran(NamedTuple):
@@ -26,9 +28,18 @@ class Ran(NamedTuple):
 
 def simulate(*args: object) -> Ran:
     """Run ``simulate`` with these arguments."""
+    return _ran(simulator.main, "simulate", *args)
+
+
+def calibrate(*args: object) -> Ran:
+    """Run ``calibrate`` with these arguments."""
+    return _ran(calibration.main, "calibrate", *args)
+
+
+def _ran(main: Callable[[], None], *words: object) -> Ran:
     out, err = io.StringIO(), io.StringIO()
     before, handler = sys.argv, signal.getsignal(signal.SIGTERM)
-    sys.argv = ["simulate", *map(str, args)]
+    sys.argv = [*map(str, words)]
     code: object = 0
     try:
         with redirect_stdout(out), redirect_stderr(err):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from calibration.profile_file import read_profile
-from tests.command_line import Ran, simulate
+from tests.command_line import Ran, calibrate, simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "scenarios"
@@ -176,8 +176,7 @@ def outputs() -> list[tuple[str, str]]:
 def ran(command: str) -> Ran:
     """Run a command that README shows, from the root of the repository."""
     program, *words = shlex.split(command)
-    assert "simulate" == program
-    return simulate(*words)
+    return {"calibrate": calibrate, "simulate": simulate}[program](*words)
 
 
 @pytest.mark.parametrize(("command", "shown"), outputs(), ids=[command for command, _ in outputs()])
