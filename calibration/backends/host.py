@@ -15,16 +15,32 @@ from typing import Any, Final
 from calibration.backends.protocol import OutOfMemoryError
 
 _SELF: Final = Path("/proc/self")
+_NVIDIA_VERSION: Final = Path("/proc/driver/nvidia/version")
 
 
 def cpu_name() -> str:
     """Which processor is this? Its name as Linux gives it, else as Python does."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    found = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(\S.*)$", text, re.MULTILINE)
+    found = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(\S.*)$", _cpuinfo(), re.MULTILINE)
     return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+_INSTRUCTIONS: Final = {"fp16": {"avx512_fp16", "amx_fp16"}, "bf16": {"avx512_bf16", "amx_bf16", "avx_ne_convert"}}
+"""Of x86, by which arithmetic is done in a precision; the names are those of Linux (arch/x86 cpufeatures.h)."""
+
+
+def emulated_on_cpu(precision: str) -> str | None:
+    """A sentence for a precision that this processor has no arithmetic for; None where it has, or nobody can tell."""
+    found = re.search(r"^flags\s*:\s*(\S.*)$", _cpuinfo(), re.MULTILINE)
+    if found is None or precision not in _INSTRUCTIONS or _INSTRUCTIONS[precision] & set(found.group(1).split()):
+        return None
+    return f"this processor has no instructions for {precision}: numbers are converted to fp32 and back, which is slow"
 
 
 def reset_peak_memory() -> None:
@@ -75,7 +91,7 @@ def _from_nvml(ask: Callable[[Any], Any]) -> str | None:
 
 def _kernel_module_version() -> str | None:
     try:
-        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace")
+        text = _NVIDIA_VERSION.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     found = re.search(r"\s(\d{3,}\.\d+[.\d]*)\s", text)

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from calibration.backends.host import cpu_name, memory_errors, nvidia_driver, peak_memory_bytes, reset_peak_memory
+from calibration.backends.host import (
+    cpu_name,
+    emulated_on_cpu,
+    memory_errors,
+    nvidia_driver,
+    peak_memory_bytes,
+    reset_peak_memory,
+)
 from calibration.backends.protocol import UnavailableError
 from calibration.backends.sources import call, check_runtime, items_of, items_with, model_error, stacked
 from calibration.models.batches import Item, items, kv_cache
@@ -90,6 +97,8 @@ class JaxSession:
 
         variant = self.variant
         on_cpu = self.device.platform == "cpu"
+        faster = _FAST_PRODUCTS if variant.precision == "fp32" else None
+        note = emulated_on_cpu(variant.precision) if on_cpu else faster
         versions = {name: str(importlib.import_module(name).__version__) for name in ("jax", "jaxlib")}
         found = {
             **{"model": variant.model, "runtime": variant.runtime, "precision": variant.precision},
@@ -102,7 +111,7 @@ class JaxSession:
             "platform_version": " ".join(str(self.device.client.platform_version).split())[:200],
             "matmul_precision": str(getattr(jax.config, "jax_default_matmul_precision", None) or "default"),
             "compile_s": dict(self._compile_s) or None,
-            "notes": None if on_cpu or variant.precision != "fp32" else [_FAST_PRODUCTS],
+            "notes": [note] if note else None,
         }
         return {key: value for key, value in found.items() if value is not None}
 

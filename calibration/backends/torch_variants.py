@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from calibration.backends.host import emulated_on_cpu
 from calibration.backends.input_specs import draw_items, parse_inputs
 from calibration.backends.protocol import UnavailableError
 from calibration.backends.sources import call, check_runtime, items_of, model_error
@@ -142,12 +143,14 @@ def load(variant: Variant, device: torch.device) -> TorchModel:
     import torch
 
     network = _file(variant, device) if check_runtime(variant) == "torchscript" else network_of(variant)
-    parameters, notes = network.parameters, []
+    parameters, notes = network.parameters, list[str]()
     dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(variant.precision, torch.float32)
     module = network.module.to(device=device, dtype=dtype)
     if variant.precision == "int8":
         module, note = quantised(module)
         notes.append(note)
+    if slow := _emulated(variant.precision, device):
+        notes.append(slow)
     if variant.model == "resnet50" and device.type == "cuda" and dtype != torch.float32:
         lay: Any = module.to
         module = lay(memory_format=torch.channels_last)
@@ -158,6 +161,17 @@ def load(variant: Variant, device: torch.device) -> TorchModel:
     if isinstance(module, torch.jit.ScriptModule) or variant.runtime != "torchscript":
         return made
     return replace(made, module=traced(module, inputs_of(made, _TRACED_BATCH, device)))
+
+
+def _emulated(precision: str, device: torch.device) -> str | None:
+    """A sentence for a precision that the device has no arithmetic for."""
+    import torch
+
+    if device.type == "cpu":
+        return emulated_on_cpu(precision)
+    if precision != "bf16" or torch.cuda.is_bf16_supported(including_emulation=False):
+        return None
+    return "this GPU has no arithmetic in bf16: it is emulated, which is slow"
 
 
 _TRACED_BATCH: Final = 2
