@@ -1,7 +1,7 @@
 """A real server, calibrated and then driven: how far is the simulator from what its clients saw, and how sure is that?
 
 ``calibrate measure``, then ``simulate validate``, as a user would. What the simulator gets is what the former measures:
-the curve of the execution (the encoder by itself, or Triton's own statistics), lone requests, saturation, and a model
+the curve of the execution (the model by itself, or Triton's own statistics), lone requests, saturation, and a model
 that takes no time. Of the runs it is compared with it gets the times at which requests were due.
 
 How noisy the machine was is measured beside it, in three ways:
@@ -11,7 +11,8 @@ How noisy the machine was is measured beside it, in three ways:
 - *repeats*: every run is made twice with the same arrivals, and the two differ;
 - *drift*: the capacity is measured again at the end; the simulator is run with executions that much faster and slower.
 
-Half the difference of the repeats and half of what the drift moves is added to the gates, and printed.
+The share spent waiting, half the difference of the repeats and half of what the drift moves make up the noise, which is
+added to the gates, and printed.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Pace:
     """How long to measure what."""
 
     device_s: float
-    """Each batch size of the encoder by itself."""
+    """Each batch size of the model by itself."""
     batches: tuple[int, ...]
     closed_s: float
     """Each closed loop."""
@@ -72,6 +73,24 @@ class Calibrated:
     capacity_rps: float
     delay_ms: float
     """How long the server waits for a fuller batch, as measured where that differs from what it is told."""
+
+    def lines(self) -> list[str]:
+        """Say what was found in a few lines."""
+        model = self.file.service_model
+        assert model is not None
+        assert model.batch is not None
+        assert model.latency_ms is not None
+        assert model.overheads is not None
+        curve = ", ".join(f"{ms:.4g} ({n})" for n, ms in zip(model.batch, model.latency_ms, strict=True))
+        parts = (
+            f"{name.removesuffix('_ms')} {' to '.join(f'{ms:.3g}' for ms in sorted({values[0], values[-1]}))}"
+            for name, values in model.overheads
+        )
+        return [
+            f"{self.server.name}, {self.server.model}: {self.capacity_rps:.4g} requests/s at saturation",
+            f"waits {self.delay_ms:.4g} ms for a fuller batch; ms by batch size: {curve}",
+            f"ms outside it: {', '.join(parts)}",
+        ]
 
 
 @dataclass(frozen=True)
@@ -113,20 +132,21 @@ class Verdict:
         """Whether both errors are inside their gates."""
         return all(abs(error) <= gate for error, gate in zip(self.error, self.gates, strict=True))
 
-    def line(self, name: str) -> str:
+    def line(self, server: LiveServer) -> str:
         """One line of the table."""
         cells = "  ".join(
             f"{ms:7.2f} {error:+6.1%} (gate {gate:4.1%}, noise {noise:4.1%})"
             for ms, error, gate, noise in zip(self.measured_ms, self.error, self.gates, self.noise, strict=True)
         )
         state = "quiet" if self.quiet else "noisy"
-        return (
-            f"{name:8s} {self.load:4.2f} {self.requests:6d}  {cells}  {self.waiting:7.1%}  {self.late_ms:6.2f}  {state}"
-        )
+        what = f"{server.name:8s} {server.model:8s} {self.load:4.2f} {self.requests:6d}"
+        return f"{what}  {cells}  {self.waiting:7.1%}  {self.late_ms:6.2f}  {state}"
 
 
 _CELL = f"{'ms':>7s} {'error':>6s} {'':24s}"
-HEADER = f"{'server':8s} {'load':>4s} {'n':>6s}  {'p50 ' + _CELL[4:]}  {'p99 ' + _CELL[4:]}  waiting  late ms"
+HEADER = (
+    f"{'server':8s} {'model':8s} {'load':>4s} {'n':>6s}  {'p50 ' + _CELL[4:]}  {'p99 ' + _CELL[4:]}  waiting  late ms"
+)
 
 
 def calibrated(server: LiveServer, folder: Path, pace: Pace) -> Calibrated:
@@ -134,19 +154,28 @@ def calibrated(server: LiveServer, folder: Path, pace: Pace) -> Calibrated:
     loads = tuple(sorted({1, *pace.batches, 4 * server.max_batch_size}))
     settings = replace(server.settings, concurrencies=loads, duration_s=pace.closed_s)
     served = measure_server(settings)
-    executions = served.executions or _by_itself(folder, pace)
+    executions = served.executions or _by_itself(server.model, folder, pace)
     file = fit_profile([executions, served.clients], name=server.name, null_model=served.null_model)
     write_profile(file, folder / "profile.json")
     (delay_ms,) = {row.notes["max_queue_delay_ms"] for row in served.clients.rows}
     return Calibrated(server, file, _saturated_rps(served.clients), delay_ms)
 
 
-def _by_itself(folder: Path, pace: Pace) -> Observations:
-    """The encoder measured where nothing else runs, by the command line."""
-    path = folder / "encoder.json"
-    options = ["--runtime", "python", "--batch", ",".join(map(str, pace.batches)), "--min-time", f"{pace.device_s}s"]
-    options += ["--repeats", "3", "--no-cold-start", "--no-host", "--quiet", "-o", str(path)]
-    command = [sys.executable, "-c", "from calibration.cli import main; main()", "measure", "-m", "encoder:encode"]
+def _by_itself(model: str, folder: Path, pace: Pace) -> Observations:
+    """The model measured where nothing else runs, by the command line."""
+    path = folder / "executions.json"
+    options = [
+        "--model",
+        f"served_models:{model}",
+        "--runtime",
+        "python",
+        "--batch",
+        ",".join(map(str, pace.batches)),
+        "--min-time",
+        f"{pace.device_s}s",
+    ]
+    options += ["--repeats", "3", "--max-warm-up", "2s", "--no-cold-start", "--no-host", "--quiet", "-o", str(path)]
+    command = [sys.executable, "-c", "from calibration.cli import main; main()", "measure"]
     paths = os.pathsep.join([str(HERE.parents[2]), str(HERE)])
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     done = subprocess.run(
@@ -197,8 +226,8 @@ def _verdict(found: Calibrated, load: float, runs: Sequence[Driven], drift: floa
     simulated, faster, slower = (_replayed(found, case, scale, folder) for scale in (1.0, 1 - drift, 1 + drift))
     moved = np.abs(slower - faster) / 2 / simulated
     p50, p99 = (simulated / mean - 1).tolist()
-    noise50, noise99 = (repeats + moved).tolist()
     waiting, late = max(run.waiting for run in runs), max(run.late_ms for run in runs)
+    noise50, noise99 = (waiting + repeats + moved).tolist()
     assert case.sent_s is not None
     return Verdict(load, len(case.sent_s), (mean[0], mean[1]), (p50, p99), (noise50, noise99), waiting, late)
 

@@ -1,4 +1,4 @@
-"""The encoder, or a model that takes no time, behind mosec; MODEL, MAX_BATCH and DELAY_MS stand in the environment.
+"""A model behind mosec; MODEL, MAX_BATCH and DELAY_MS stand in the environment.
 
 (mosec starts its workers by importing this file anew, with its own options on the command line.)
 """
@@ -9,16 +9,16 @@ import os
 from typing import Any
 
 import numpy as np
-from encoder import encode, no_model
 from mosec import Server, Worker
+from served_models import MODELS
 
 
-class Encode(Worker):  # type: ignore[misc]
+class Serve(Worker):  # type: ignore[misc]
     """One model instance."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = encode()[0] if os.environ["MODEL"] == "encoder" else no_model
+        self.model, _ = MODELS[os.environ["MODEL"]]()
 
     def forward(self, data: Any) -> Any:
         """Answer the requests of one batch."""
@@ -29,5 +29,5 @@ class Encode(Worker):  # type: ignore[misc]
 if __name__ == "__main__":
     server = Server()
     max_batch, delay_ms = int(os.environ["MAX_BATCH"]), int(os.environ["DELAY_MS"])
-    server.append_worker(Encode, num=1, max_batch_size=max_batch, max_wait_time=delay_ms)
+    server.append_worker(Serve, num=1, max_batch_size=max_batch, max_wait_time=delay_ms)
     server.run()

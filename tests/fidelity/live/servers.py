@@ -1,4 +1,4 @@
-"""Real servers with the encoder behind them, started on this machine for as long as a test needs them.
+"""Real servers, started on this machine for as long as a test needs them.
 
 Both come from PyPI. ``pip install mosec==0.9.8``; and ``pip install --no-deps nvidia-pytriton==0.7.0``, whose wheel
 holds NVIDIA's Triton 2.51 with its Python backend (of the wheel's own Python nothing is used, which is why its
@@ -36,6 +36,8 @@ class LiveServer:
     """A server that answers."""
 
     name: str
+    model: str
+    """Which of :mod:`served_models` it serves."""
     max_batch_size: int
     max_queue_delay_ms: int
     settings: EndpointSettings
@@ -48,19 +50,23 @@ def installed(name: str) -> bool:
 
 
 @contextmanager
-def serving(name: str, folder: Path, *, max_batch_size: int, max_queue_delay_ms: int) -> Iterator[LiveServer]:
-    """Run a server with the encoder, and the same server with a model that takes no time, until the test is through."""
+def serving(
+    name: str, model: str, folder: Path, *, max_batch_size: int, max_queue_delay_ms: int
+) -> Iterator[LiveServer]:
+    """Run a server with this model, and the same server with a model that takes no time, until the test is through."""
     start = {"mosec": _mosec, "triton": _triton}[name]
     with contextlib.ExitStack() as running:
-        settings = start(running, folder, max_batch_size, max_queue_delay_ms)
-        yield LiveServer(name, max_batch_size, max_queue_delay_ms, settings)
+        settings = start(running, (model, "nothing"), folder, max_batch_size, max_queue_delay_ms)
+        yield LiveServer(name, model, max_batch_size, max_queue_delay_ms, settings)
 
 
-def _mosec(running: contextlib.ExitStack, folder: Path, max_batch: int, delay_ms: int) -> EndpointSettings:
+def _mosec(
+    running: contextlib.ExitStack, models: tuple[str, str], folder: Path, max_batch: int, delay_ms: int
+) -> EndpointSettings:
     body = folder / "request.json"
     body.write_text(json.dumps({"ids": [1] * 32}), encoding="utf-8")
     urls = []
-    for model in ("encoder", "none"):
+    for model in models:
         port = _free_port()
         options = ["--address", "127.0.0.1", "--port", str(port), "--path", str(folder / f"{model}.sock")]
         command = [sys.executable, str(HERE / "mosec_server.py"), *options]
@@ -78,7 +84,9 @@ def _mosec(running: contextlib.ExitStack, folder: Path, max_batch: int, delay_ms
     )
 
 
-def _triton(running: contextlib.ExitStack, folder: Path, max_batch: int, delay_ms: int) -> EndpointSettings:
+def _triton(
+    running: contextlib.ExitStack, models: tuple[str, str], folder: Path, max_batch: int, delay_ms: int
+) -> EndpointSettings:
     wheel = Path(str(importlib.util.find_spec("pytriton").origin)).parent / "tritonserver"  # type: ignore[union-attr]
     backend = folder / "backends" / "python"
     backend.mkdir(parents=True)
@@ -86,7 +94,7 @@ def _triton(running: contextlib.ExitStack, folder: Path, max_batch: int, delay_m
     parts = [*(wheel / "backends" / "python").iterdir(), *(wheel / "python_backend_stubs" / version).iterdir()]
     for part in parts:
         (backend / part.name).symlink_to(part)
-    for model in ("encoder", "none"):
+    for model in models:
         version_1 = folder / "models" / model / "1"
         version_1.mkdir(parents=True)
         loading = f"import sys\nsys.path.append({str(HERE)!r})\nfrom triton_model import TritonPythonModel\n"
@@ -106,9 +114,9 @@ def _triton(running: contextlib.ExitStack, folder: Path, max_batch: int, delay_m
     environment = {"LD_LIBRARY_PATH": os.pathsep.join(libraries), "PATH": interpreters}
     server = running.enter_context(_process(command, folder / "triton.log", environment))
     url = f"http://127.0.0.1:{port}/v2/models"
-    for model in ("encoder", "none"):
+    for model in models:
         server.wait_for(f"{url}/{model}/ready", None)
-    return EndpointSettings(url=f"{url}/encoder", null_url=f"{url}/none", body="kserve")
+    return EndpointSettings(url=f"{url}/{models[0]}", null_url=f"{url}/{models[1]}", body="kserve")
 
 
 def _config(model: str, max_batch: int, delay_ms: int) -> str:
@@ -169,6 +177,25 @@ def prefer(pid: int, nice: int = -15) -> None:
     """
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(nice), encoding="ascii")
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Let this thread, and what it starts meanwhile, run as soon as it can, where the system allows it.
+
+    Not for a model that computes: the kernel takes a processor from real-time threads that leave nothing of it.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, *before)
 
 
 def _free_port() -> int:

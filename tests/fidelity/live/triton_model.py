@@ -1,4 +1,4 @@
-"""The encoder, or a model that takes no time, behind Triton's Python backend."""
+"""A model behind Triton's Python backend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as triton
-from encoder import encode, no_model
+from served_models import MODELS
 
 
 class TritonPythonModel:
@@ -16,7 +16,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the model that the configuration names."""
         parameters = json.loads(args["model_config"])["parameters"]
-        self.model = encode()[0] if parameters["model"]["string_value"] == "encoder" else no_model
+        self.model, _ = MODELS[parameters["model"]["string_value"]]()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer the requests of one batch."""
