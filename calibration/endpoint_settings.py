@@ -25,6 +25,9 @@ IDLE: Final = 1
 SATURATING: Final = 64
 """Outstanding requests when nothing else is said, and the server does not tell the size of its batches."""
 
+BY_TOKENS: Final = (1, 2, 4, 8, 16, 32)
+"""Outstanding requests to an LLM when nothing else is said: its steps depend on how many sequences run together."""
+
 BATCHES_AT_SATURATION: Final = 4
 """Full batches of every model instance that are outstanding when the server tells its size: it never waits for us."""
 
@@ -65,7 +68,7 @@ class EndpointSettings:
     """``--rate 10,20,50``: open loop, requests per second."""
     concurrencies: tuple[int, ...] = ()
     """``--concurrency 1,64``: closed loop, requests outstanding. Without rates and concurrencies: one at a time (idle),
-    then as many as saturate the server."""
+    then as many as saturate the server; of an LLM from 1 to 32."""
     batches: tuple[int, ...] = (1,)
     """``--batch 1,4``: items in each request; each load is measured with each. A server's batching is measured with
     requests of one item."""
@@ -112,7 +115,7 @@ class EndpointSettings:
         """
         concurrencies = self.concurrencies
         if not concurrencies and not self.rates_rps:
-            concurrencies = (IDLE, self.saturating)
+            concurrencies = BY_TOKENS if self.body.startswith("openai") else (IDLE, self.saturating)
         closed = [Load(batch, concurrency=n) for batch in self.batches for n in concurrencies]
         opened = [Load(batch, rate_rps=rate) for batch in self.batches for rate in self.rates_rps]
         return (*closed, *opened)

@@ -83,6 +83,9 @@ def figures_of(
         warnings.append(f"{load}: {words} ({run.opened} for {len(good)} requests)")
     timed = [(each, times) for each in good if (times := token_times(each.answer))] if service.streams else []
     whole = sum(times.whole for _, times in timed)
+    if timed and all(times.prompt_tokens is None for _, times in timed):
+        words = "the server does not count tokens: those of prompts are the words sent, those of answers the pieces"
+        warnings.append(f"{words} in which they came")
     if whole > _WHOLE * len(good):
         words = f"{whole} of {len(good)} answers came whole, not token by token: TTFT is their latency"
         warnings.append(f"{load}: {words}")
@@ -112,7 +115,7 @@ def figures_of(
         parts_ms={} if counted is None else counted.parts_ms(statistics["mean"]),
         samples_ms=raw_quantiles(latencies),
         notes=notes,
-        **(_token_figures(timed) if timed else {}),
+        **(_token_figures(timed, settings) if timed else {}),
     )
     return Figures(row, tuple(warnings))
 
@@ -148,7 +151,7 @@ def _lateness_ms(run: Run) -> dict[str, float]:
 
 def _limited(run: Run, late_ms: Mapping[str, float], p50_ms: float) -> str:
     """Why this program and not the server was the limit; nothing where it was not."""
-    advice = "use a faster machine for it, or lower the load"
+    advice = "use a faster or a quieter machine for it, or lower the load"
     if run.cpu_share > BUSY:
         return f"this program used {run.cpu_share:.0%} of a processor and was the limit, not the server: {advice}"
     late = late_ms.get("p99", 0.0)
@@ -191,13 +194,16 @@ def _counted_notes(counted: ModelStatistics | None) -> dict[str, Any]:
     return {**found, EXECUTIONS: executions} if executions else found
 
 
-def _token_figures(timed: Sequence[tuple[Exchange, TokenTimes]]) -> dict[str, Any]:
-    """Times of tokens over all requests; ITL over every gap between two tokens."""
+def _token_figures(timed: Sequence[tuple[Exchange, TokenTimes]], settings: EndpointSettings) -> dict[str, Any]:
+    """Times of tokens over all requests; ITL over every gap between two tokens.
+
+    A server that does not count tokens is taken to have read as many as words were sent.
+    """
     prompts = [times.prompt_tokens for _, times in timed if times.prompt_tokens is not None]
     tpot = [times.tpot_ms for _, times in timed if times.tpot_ms is not None]
     gaps = [gap for _, times in timed for gap in times.itl_ms]
     return {
-        "prompt_tokens": sum(prompts) / len(prompts) if prompts else None,
+        "prompt_tokens": sum(prompts) / len(prompts) if prompts else float(settings.prompt_tokens),
         "output_tokens": sum(times.output_tokens for _, times in timed) / len(timed),
         "ttft_ms": statistics_ms([times.ttft_ms(each.due_ns) for each, times in timed]),
         "tpot_ms": statistics_ms(tpot) if tpot else {},

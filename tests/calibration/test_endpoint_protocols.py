@@ -310,7 +310,8 @@ def test_an_llm_is_profiled_token_by_token() -> None:
     settings = {"body": "openai-completions", "prompt_tokens": 5, "output_tokens": 3, "max_requests": 40}
     measured, requests = measured_at(llm(lambda _: None), **settings)
     (row,) = measured.rows
-    assert (40, 3.0) == (row.requests, row.output_tokens)
+    assert (40, 5.0, 3.0) == (row.requests, row.prompt_tokens, row.output_tokens)
+    assert "the server does not count tokens: those of prompts are the words sent" in measured.warnings[-1]
     assert row.ttft_ms["p50"] <= row.latency_ms["p50"]
     assert {"p50", "p99"} <= row.itl_ms.keys() & row.tpot_ms.keys()
     assert measured.of_llm
