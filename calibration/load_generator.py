@@ -109,6 +109,7 @@ class Generator:
         self._under_way: dict[Connection, Exchange] = {}
         self._refused = ""
         self._failures = self._opened = 0
+        self._closes = False
         self._landed: Callable[[Exchange], None] = _nothing
         self._idle = asyncio.Event()
         self._idle.set()
@@ -177,10 +178,14 @@ class Generator:
         return exchange.answer
 
     async def _prepare(self, connections: int, *, spare: int) -> None:
-        """Have so many connections stand, and no more, before anything is timed."""
-        self._spare, self._failures, self._refused = spare, 0, ""
+        """Have so many connections stand, and no more, before anything is timed.
+
+        None for a server that closes each after one answer: it may serve one at a time, and one on which nothing is
+        sent would hold up the others.
+        """
+        self._spare, self._failures, self._refused = 0 if self._closes else spare, 0, ""
         standing = [one for one in self._free if one.open]
-        wanted = min(connections, self._most)
+        wanted = 0 if self._closes else min(connections, self._most)
         self._free, needless = standing[:wanted], standing[wanted:]
         for connection in needless:
             connection.close()
@@ -226,6 +231,8 @@ class Generator:
             return
         if connection.open:
             self._free.append(connection)
+        elif not answer.error:
+            self._closes = True
         self._land(exchange, answer)
 
     def _land(self, exchange: Exchange, answer: Answer) -> None:
