@@ -115,10 +115,12 @@ def _watching(traffic: _Traffic) -> AbstractContextManager[Any]:
 
 def extent(tensor: torch.Tensor) -> int:
     """Bytes of the distinct elements of a tensor: an expanded axis counts once."""
-    if str(tensor.layout) != "torch.strided":
-        return tensor.numel() * tensor.element_size()
-    sizes = zip(tensor.shape, tensor.stride(), strict=True)
-    return math.prod(size for size, stride in sizes if stride != 0 or size == 0) * tensor.element_size()
+    distinct: int = tensor.numel()
+    element_bytes: int = tensor.element_size()
+    if str(tensor.layout) == "torch.strided":
+        sizes = zip(tensor.shape, tensor.stride(), strict=True)
+        distinct = math.prod(size for size, stride in sizes if stride != 0 or size == 0)
+    return distinct * element_bytes
 
 
 class _Traffic:

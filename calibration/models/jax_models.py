@@ -13,9 +13,8 @@ from calibration.models.sizes import ROTARY_BASE
 from calibration.models.weights import RESNET50_BLOCKS
 
 if TYPE_CHECKING:
-    import jax
+    from jax import Array
 
-    Array = jax.Array
     Weights = Mapping[str, Array]
     Model = Callable[..., tuple[Array, tuple[Array, ...]]]
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 def model_of(model: str, sizes: Mapping[str, int]) -> Model:
     """The built-in model of these sizes as a function that JAX can compile."""
     networks: Mapping[str, Callable[..., Any]] = {"bert-base": _bert, "resnet50": _resnet50}
-    network = networks.get(model, _decoder)
+    network: Callable[..., Any] = networks.get(model, _decoder)
 
     def apply(weights: Weights, value: Array, *cache: Array) -> tuple[Array, tuple[Array, ...]]:
         if model in networks:
