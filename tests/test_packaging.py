@@ -88,9 +88,10 @@ def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
 
 
 def test_the_commands_are_installed(wheel: zipfile.ZipFile) -> None:
-    """``simulate`` is how every example starts."""
+    """``simulate`` and ``calibrate`` are how every example starts."""
     entry_points = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "simulate = simulator.cli:main" in wheel.read(entry_points).decode()
+    installed = wheel.read(entry_points).decode().splitlines()
+    assert {"calibrate = calibration.cli:main", "simulate = simulator.cli:main"} <= set(installed)
 
 
 def test_what_the_packages_import_is_what_they_require() -> None:
