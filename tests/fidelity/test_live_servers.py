@@ -15,13 +15,14 @@ judged.
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from tests.fidelity.live.comparison import HEADER, HOPELESS, Pace, calibrated, compared
-from tests.fidelity.live.servers import at_once, installed, prefer, serving
+from tests.fidelity.live.servers import at_once, installed, preferred, serving
 
 SHORT = Pace(device_s=0.5, batches=(1, 2, 4, 8), closed_s=1.5, open_s=4.0, repeats=2)
 FULL = Pace(device_s=3.0, batches=(1, 2, 3, 4, 5, 6, 7, 8), closed_s=5.0, open_s=15.0, repeats=2)
@@ -34,8 +35,8 @@ def judged(name: str, model: str, loads: tuple[float, ...], pace: Pace, folder: 
         pytest.skip(f"{name} is not installed")
     if model == "encoder":
         pytest.importorskip("torch")
-    prefer(0)
     with (
+        preferred(os.getpid()),
         at_once() if model == "timed" else nullcontext(),
         serving(name, model, folder, max_batch_size=MAX_BATCH, max_queue_delay_ms=DELAY_MS) as server,
     ):

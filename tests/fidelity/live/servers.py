@@ -1,8 +1,9 @@
 """Real servers, started on this machine for as long as a test needs them.
 
 Both come from PyPI. ``pip install mosec==0.9.8``; and ``pip install --no-deps nvidia-pytriton==0.7.0``, whose wheel
-holds NVIDIA's Triton 2.51 with its Python backend (of the wheel's own Python nothing is used, which is why its
-dependencies, NumPy 1 among them, are not needed).
+holds NVIDIA's Triton 2.51 with its Python backend. Of the wheel's own Python nothing is used, so that its dependencies,
+NumPy 1 among them, are not needed; with ``--target FOLDER`` it stays out of the environment, and
+HEADROOM_PYTRITON=FOLDER says where it is.
 """
 
 from __future__ import annotations
@@ -45,8 +46,16 @@ class LiveServer:
 
 
 def installed(name: str) -> bool:
-    """Whether a server's package is installed here."""
-    return importlib.util.find_spec({"triton": "pytriton"}.get(name, name)) is not None
+    """Whether a server is installed here."""
+    return (_triton_wheel() if name == "triton" else importlib.util.find_spec(name)) is not None
+
+
+def _triton_wheel() -> Path | None:
+    """The folder of the wheel that holds Triton."""
+    if folder := os.environ.get("HEADROOM_PYTRITON"):
+        return Path(folder) / "pytriton" / "tritonserver"
+    found = importlib.util.find_spec("pytriton")
+    return None if found is None or found.origin is None else Path(found.origin).parent / "tritonserver"
 
 
 @contextmanager
@@ -87,7 +96,8 @@ def _mosec(
 def _triton(
     running: contextlib.ExitStack, models: tuple[str, str], folder: Path, max_batch: int, delay_ms: int
 ) -> EndpointSettings:
-    wheel = Path(str(importlib.util.find_spec("pytriton").origin)).parent / "tritonserver"  # type: ignore[union-attr]
+    wheel = _triton_wheel()
+    assert wheel is not None
     backend = folder / "backends" / "python"
     backend.mkdir(parents=True)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -157,8 +167,8 @@ def _process(command: list[str], log: Path, environment: dict[str, str]) -> Iter
             command, env=env, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
         )
     try:
-        prefer(process.pid)
-        yield _Process(process, log)
+        with preferred(process.pid):
+            yield _Process(process, log)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -170,13 +180,22 @@ def _process(command: list[str], log: Path, environment: dict[str, str]) -> Iter
             process.wait()
 
 
-def prefer(pid: int, nice: int = -15) -> None:
+@contextmanager
+def preferred(pid: int) -> Iterator[None]:
     """Let the session of this process go before others where the system allows it (Linux's autogroups, as root).
 
     Whatever else runs on the machine then disturbs less of what is timed.
     """
+    group = Path(f"/proc/{pid}/autogroup")
+    before = "0"
     with contextlib.suppress(OSError):
-        Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(nice), encoding="ascii")
+        before = group.read_text(encoding="ascii").split()[-1]
+        group.write_text("-15", encoding="ascii")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            group.write_text(before, encoding="ascii")
 
 
 @contextmanager
