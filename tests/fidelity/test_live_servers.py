@@ -24,7 +24,7 @@ import pytest
 from tests.fidelity.live.comparison import HEADER, HOPELESS, Pace, calibrated, compared
 from tests.fidelity.live.servers import at_once, installed, preferred, serving
 
-SHORT = Pace(device_s=0.5, batches=(1, 2, 4, 8), closed_s=1.5, open_s=4.0, repeats=2)
+SHORT = Pace(device_s=0.5, batches=(1, 4, 8), closed_s=1.0, open_s=4.0, repeats=1)
 FULL = Pace(device_s=3.0, batches=(1, 2, 3, 4, 5, 6, 7, 8), closed_s=5.0, open_s=15.0, repeats=2)
 
 MAX_BATCH, DELAY_MS = 8, 5

@@ -174,7 +174,7 @@ def _by_itself(model: str, folder: Path, pace: Pace) -> Observations:
         "--min-time",
         f"{pace.device_s}s",
     ]
-    options += ["--repeats", "3", "--max-warm-up", "2s", "--no-cold-start", "--no-host", "--quiet", "-o", str(path)]
+    options += ["--repeats", "3", "--max-warm-up", "1s", "--no-cold-start", "--no-host", "--quiet", "-o", str(path)]
     command = [sys.executable, "-c", "from calibration.cli import main; main()", "measure"]
     paths = os.pathsep.join([str(HERE.parents[2]), str(HERE)])
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
