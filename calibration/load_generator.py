@@ -198,7 +198,9 @@ class Generator:
         return Run(tuple(exchanges), start_ns, stop_ns, cpu_share, self._opened, stopped)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; what is under way fails, and nothing follows it."""
+        self._landed, self._most = _nothing, 0
+        self._waiting.clear()
         for connection in (*self._free, *self._under_way):
             connection.close()
         for opening in self._opening:

@@ -248,3 +248,25 @@ def test_no_more_requests_are_due_than_asked_for() -> None:
 
     settings = EndpointSettings(url="http://h", duration_s=100.0, max_requests=7)
     assert 7 == len(due_times_s(Load(1, rate_rps=50.0), settings))
+
+
+def test_an_interrupted_load_ends_at_once() -> None:
+    """What is under way when somebody presses Ctrl-C must not send what would have come after it."""
+
+    async def never(request: Request) -> bytes:  # noqa: ARG001
+        await asyncio.sleep(60)
+        return b""
+
+    async def work(service: FakeService) -> None:
+        target = target_of(service.url)
+        generator = Generator(target, None, 60.0, keep_bodies=False)
+        request = request_bytes(target, b"{}", {})
+        loading = generator.keep_outstanding(3, [request], duration_s=60.0, most=100)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(loading, 0.05)
+        await generator.close()
+        await asyncio.sleep(0.05)
+
+    with fake_service(never) as service, runner() as loop:
+        loop.run(work(service))
+        assert 3 == len(service.requests)
