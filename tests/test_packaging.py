@@ -103,6 +103,10 @@ def test_what_the_packages_import_is_what_they_require() -> None:
                 named |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 named.add((node.module or "").split(".")[0])
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+                named |= {
+                    name.value.split(".")[0] for name in node.args if isinstance(name, ast.Constant) and name.value
+                }
     foreign = named - sys.stdlib_module_names - set(PACKAGES)
     features = {
         extra: lines for extra, lines in PROJECT["optional-dependencies"].items() if extra not in FOR_DEVELOPERS
