@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from simulator import cli, console, output, render, replicate, run, study
+from calibration import console
+from simulator import cli, output, render, replicate, run, study
 from simulator.compiling import compile_model
 from simulator.scenario import load_scenario
 
