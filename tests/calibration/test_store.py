@@ -90,7 +90,7 @@ def test_one_sweep_at_a_time(tmp_path: Path) -> None:
         ("not json\n", ":1: is no line of an unfinished sweep"),
         ('{"a": 1}\n', ":1: is no line of an unfinished sweep"),
         ('{"kind": "round"}\n', "is not an unfinished sweep"),
-        ('{"kind": "sweep", "version": 99, "identity": {}}\n', "another version"),
+        ('{"kind": "sweep", "version": 99, "identity": {}}\n{"kind": "round"}\n', "another version"),
     ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str, words: str) -> None:
