@@ -13,7 +13,9 @@ import typer
 from calibration.command_line import print_result, print_version, run_command, version
 from calibration.commands.comparing import compare
 from calibration.commands.fitting import fit
+from calibration.commands.importing import import_measurements
 from calibration.commands.listing import list_profiles
+from calibration.commands.measuring import measure
 from calibration.commands.showing import show
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -28,6 +30,8 @@ def _about(
     """How long does a model take on a device, for each batch size, and how sure are we of it?"""
 
 
+app.command("measure")(measure)
+app.command("import")(import_measurements)
 app.command("fit")(fit)
 app.command("show")(show)
 app.command("compare")(compare)

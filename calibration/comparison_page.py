@@ -21,7 +21,13 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     for letter, file in (("A", comparison.a), ("B", comparison.b)):
         lines += map(Heading, paragraph(f"{file.name}: {subject(file)}", mark=f"{letter}  "))
     if comparison.rows:
-        lines += ["", *paragraph(verdict(comparison)), "", *_speed(comparison.rows)]
+        lines += ["", *paragraph(verdict(comparison))]
+        for letter, file in (("A", comparison.a), ("B", comparison.b)):
+            if file.service_model is not None and file.service_model.warnings:
+                told = len(file.service_model.warnings)
+                warnings = f"{told} warning{'' if told == 1 else 's'}"
+                lines += paragraph(f"{letter} was measured with {warnings}: calibrate show tells them.", mark="! ")
+        lines += ["", *_speed(comparison.rows)]
         lines += _resources(comparison.rows)
     lines += ["", Heading("Outputs"), *_outputs(comparison)]
     return lines
@@ -65,10 +71,10 @@ def _speed(rows: tuple[Row, ...]) -> Iterator[str]:
     ]
     for row in rows:
         words = {True: "yes", False: "no", None: "not known"}[row.beyond_noise]
-        interval = "" if row.interval is None else f"{row.interval[0]:.2f} to {row.interval[1]:.2f}"
+        interval = "" if row.interval is None else " to ".join(map(significant, row.interval))
         each = [significant(1000 * row.batch / time_ms(point)) for point in (row.a, row.b)]
         times = [significant(time_ms(point)) for point in (row.a, row.b)]
-        cells.append((f"{row.batch}", *times, f"{row.speed_up:.2f}", interval, words, *each))
+        cells.append((f"{row.batch}", *times, significant(row.speed_up), interval, words, *each))
     yield from table(cells, "rrrrrlrr")
 
 
@@ -127,7 +133,7 @@ def _items(number: int) -> str:
 
 def _difference_rows(found: OutputDifference) -> list[tuple[str, str, str]]:
     rows = [
-        ("difference", "", ""),
+        ("", "B less A", "seen against"),
         ("largest", significant(found.max_abs), _against(found.max_abs, found.largest, "the largest output of A")),
         ("mean", significant(found.mean_abs), _against(found.mean_abs, found.typical, "the mean output of A")),
     ]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from calibration.bodies import Service, json_service
 from calibration.console import Unwatched
-from calibration.endpoint_settings import EndpointSettings, Load, option_problem
+from calibration.endpoint_settings import IDLE, EndpointSettings, Load, option_problem
 from calibration.http_connection import Target, request_bytes, target_of
 from calibration.kserve import kserve_service
 from calibration.load_figures import LIMITED, Figures, figures_of
@@ -81,15 +81,13 @@ def measure_null_model(
 ) -> Observations | None:
     """How fast is the server with a model that takes no time? What is left over is its own serial front end.
 
-    Measures ``settings.null_url`` idle and saturated. A rate at which this program was the limit says nothing of the
-    server and is left out. None when no ``null_url`` is given.
+    Measures ``settings.null_url`` idle, with one full batch outstanding, and saturated. A rate at which this program
+    was the limit says nothing of the server and is left out. None when no ``null_url`` is given.
     """
     if settings.null_url is None:
         return None
     settings.check()
-    own = dataclasses.replace(
-        settings, url=settings.null_url, rates_rps=(), concurrencies=(), batches=(1,), keep_requests=None
-    )
+    own = dataclasses.replace(settings, url=settings.null_url, batches=(1,), keep_requests=None)
     with runner() as loop:
         measured = loop.run(_measured(own, watch or Unwatched(), store, f"null {_KIND}"))
     rows = tuple(row for row in measured.rows if not row.notes.get(LIMITED))
@@ -102,6 +100,10 @@ async def _measured(settings: EndpointSettings, watch: Watch, store: Kept | None
     try:
         service = await _service(settings, asker)
         own = _completed(settings, service)
+        if kind != _KIND:
+            full = () if own.max_batch_size is None else (own.max_batch_size,)
+            loads = tuple(sorted({IDLE, *full, own.saturating}))
+            own = dataclasses.replace(own, rates_rps=(), concurrencies=loads)
         sweep = _Sweep(own, service, asker, tls, watch, store, kind)
         return await sweep.measure()
     finally:

@@ -35,6 +35,8 @@ FORMATS: Final = (".svg", ".png", ".pdf")
 
 _DOTS_PER_INCH: Final = 150
 _MOST_TICKS: Final = 12
+_WIDE: Final = 3
+"""Speed-ups that lie further apart than this factor are drawn on a logarithmic axis."""
 _MARGIN: Final = 1.25
 """Axes reach this factor beyond the first and the last point."""
 
@@ -145,6 +147,9 @@ def comparison_figure(comparison: Comparison) -> Figure:
             below.errorbar([row.batch for row in chosen], ratios, yerr=reach, fmt=mark, markersize=5, **style)
     below.set_ylabel("speed-up of B over A\n(time of A / time of B)")
     if rows:
+        ends = [end for row in rows for end in (*(row.interval or ()), row.speed_up)]
+        if max(ends) > _WIDE * min(ends):
+            _log_ticks(below)
         below.legend(loc="best", fancybox=False, edgecolor="#cccccc")
     batches = {point.batch for file in (comparison.a, comparison.b) for point in points_of(file)}
     _batch_axis((above, below), sorted(batches))

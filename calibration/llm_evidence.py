@@ -156,7 +156,7 @@ def evidence_of(measured: Sequence[Observations]) -> Evidence:
     warnings = []
     if failed > 0.01 * (failed + requests):
         share = failed / (failed + requests)
-        warnings.append(f"{share:.0%} of the requests failed, and are in no figure: a server that refuses looks fast.")
+        warnings.append(f"{share:.0%} of the requests failed, and are in no figure: a server that refuses looks fast")
     return Evidence(StepMeasurements.of(rows), tuple(unused), tuple(warnings))
 
 

@@ -145,12 +145,12 @@ def _without_contradictions(rows: StepMeasurements) -> tuple[StepMeasurements, l
     said = []
     if left_out:
         shown = "; ".join(left_out[:3]) + ("; ..." if len(left_out) > 3 else "")
-        said.append(f"{_counted(len(left_out), 'measured time')} left out, since others contradict: {shown}.")
+        said.append(f"{_counted(len(left_out), 'measured time')} left out, since others contradict: {shown}")
     pairs = np.argwhere(np.triu(clash))
     if len(pairs):
         one, other = (_worded(rows, int(index)) for index in pairs[0])
         more = f", and {_counted(len(pairs) - 1, 'more pair')}" if len(pairs) > 1 else ""
-        said.append(f"more work took less time: {one}, but {other}{more}. Measure them again.")
+        said.append(f"more work took less time: {one}, but {other}{more}. Measure them again")
     return rows.take(kept), said
 
 
@@ -328,32 +328,32 @@ def _doubts(evidence: Evidence, rows: StepMeasurements, trial: _Trial, fitted: F
     """What whoever uses the fit should know."""
     if evidence.unused:
         first = evidence.unused[0]
-        yield f"{_counted(len(evidence.unused), 'row')} could not be used; the first {first.rule}."
+        yield f"{_counted(len(evidence.unused), 'row')} could not be used; the first {first.rule}"
     if len(rows) < FEW:
-        yield f"the fit rests on {len(rows)} measured times: few. Measure more settings."
+        yield f"the fit rests on {len(rows)} measured times: few. Measure more settings"
     if rows.served.all():
-        yield "steps were never timed: the model follows from what clients of a server saw."
+        yield "steps were never timed: the model follows from what clients of a server saw"
     with_prompts, decoding = rows.prefill_steps > 0, rows.decode_steps > 0
     if not with_prompts.any() or not decoding.any():
         missing, kind = ("sequences", "decode") if with_prompts.any() else ("prompts", "prefill")
-        yield f"no step with {missing} was measured: what they cost is unknown. Measure {kind} too."
+        yield f"no step with {missing} was measured: what they cost is unknown. Measure {kind} too"
     elif not (with_prompts & (rows.prefill_context > 0)).any():
         yield (
             "no step held prompts and running sequences at once: their times are added up, which is too fast where the "
-            "engine reads the KV cache more slowly beside prompts."
+            "engine reads the KV cache more slowly beside prompts"
         )
     if decoding.any() and not fitted.form.context:
-        yield "context was never varied: its cost is part of the sequences', and holds for that length alone."
+        yield "context was never varied: its cost is part of the sequences', and holds for that length alone"
     if with_prompts.any() and not fitted.form.squared and fitted.form.method != "table":
-        yield "prompts were of one or two lengths: what a token of a prompt costs is little more than a guess."
+        yield "prompts were of one or two lengths: what a token of a prompt costs is little more than a guess"
     summary = _summary(trial.inside)
     if summary is None:
-        yield "no measurements lie between others, so that none could be left out to check the fit."
+        yield "no measurements lie between others, so that none could be left out to check the fit"
     elif summary.median > POOR:
-        yield f"measurements left out were missed by {summary.median:.0%} (median): treat its answers as rough."
+        yield f"measurements left out were missed by {summary.median:.0%} (median): treat its answers as rough"
     far = int((np.abs(np.log(np.maximum(fitted.predict(rows), 1e-9) / rows.measured_ms)) > np.log(1.5)).sum())
     if far:
-        yield f"{far} of {len(rows)} measured times differ from the fit by more than half."
+        yield f"{far} of {len(rows)} measured times differ from the fit by more than half"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -18,7 +18,7 @@ _MEANING: Final = {
     ),
 }
 
-_NAME_WIDTH: Final = 48
+_NAME_WIDTH: Final = 52
 
 
 def ops_lines(report: OpsReport, *, unicode: bool = True) -> list[str]:

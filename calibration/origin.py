@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -33,7 +34,17 @@ def subject(file: ProfileFile) -> str:
 def source(file: ProfileFile) -> str:
     """Who says so, since when, with what?"""
     told = file.provenance
-    return ", ".join(said(told[key]) for key in _SOURCES if told.get(key)) or "source not stated"
+    words = (_short_hash(said(told[key])) for key in _SOURCES if told.get(key))
+    return ", ".join(dict.fromkeys(words)) or "source not stated"
+
+
+def _short_hash(text: str) -> str:
+    """Git's names of commits to as many digits as tell them apart.
+
+    >>> _short_hash("commit 276f0a680a6775aa46005d6d34170f3c616e56dd-changed")
+    'commit 276f0a680a67-changed'
+    """
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{28}\b", r"\1", text)
 
 
 def said(value: Any) -> str:

@@ -12,8 +12,8 @@ from calibration.profile import Profile
 from calibration.profile_file import ProfileFile, profile_from
 from calibration.source import Source
 
-Z95: Final = 1.959963984540054
-"""97.5th percentile of the standard normal distribution: two-sided 95 %."""
+_UPPER: Final = 0.975
+"""Of a two-sided 95 % interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +123,13 @@ def interval_at(file: ProfileFile, profile: Profile, batch: int) -> tuple[float,
 
 
 def _of_the_mean(row: dict[str, Any]) -> tuple[float, float] | None:
-    """95 % interval of a mean from its standard deviation and count, where no fit has given a better one."""
+    """Student's 95 % interval of a mean from its standard deviation and count, where no fit has given a better one."""
     mean, spread, count = (_number(row.get(key)) for key in ("latency_ms", "std_ms", "requests"))
     if mean is None or spread is None or count is None or count < 2:
         return None
-    half = Z95 * spread / math.sqrt(count)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(count - 1, _UPPER)) * spread / math.sqrt(count)
     return max(mean - half, 0.0), mean + half
 
 

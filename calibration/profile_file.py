@@ -135,8 +135,8 @@ class ProfileFile(Entry):
     """What else the source told: kept, not used."""
 
     def flaws(self) -> Iterator[Flaw]:
-        """No curve anywhere."""
-        if not self.has_curve and self.llm is None:
+        """Nothing that was measured, and no curve."""
+        if not self.has_curve and self.llm is None and not self.loads:
             rule, remedy = "needs a batch curve", "Add measurements: batch and latency_ms."
             yield Flaw(("measurements",), rule, None, remedy)
 
@@ -190,8 +190,9 @@ def profile_from(source: Source, *, name: str) -> tuple[Profile | None, list[Pro
     except ValidationError as error:
         return None, merged(source, problems_of(error, source, ProfileFile))
     if not file.has_curve:
-        rule = "holds step times of an LLM and no batch curve, so that no fleet can be simulated with it"
-        return None, [*source.problems, source.problem("llm", rule, None, "Measure the model in batches, too.")]
+        path, words = ("llm", "step times of an LLM") if file.llm is not None else ("loads", "loads of a server")
+        rule = f"holds {words} and no batch curve, so that no fleet can be simulated with it"
+        return None, [*source.problems, source.problem(path, rule, None, "Measure the model in batches, too.")]
     chosen, section = _chosen(file)
     try:
         profile = Profile.model_validate({"name": file.name or name, "provenance": file.provenance, **chosen})

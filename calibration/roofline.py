@@ -35,7 +35,8 @@ _SMALLEST_PRODUCT: Final = 256
 _LARGEST_PRODUCT: Final = 8192
 _LONG_ENOUGH_S: Final = 0.1
 """A matrix product that takes this long is large enough: larger ones are no faster."""
-_TRIES: Final = 3
+_TRIES: Final = 4
+_MOST_TRIES: Final = 50
 _MOVED_BYTES: Final = {"cpu": 1 << 28, "cuda": 1 << 30}
 """Far more than any cache holds."""
 
@@ -174,11 +175,12 @@ def _memory_rate(device: torch.device) -> float:
 
 
 def _best_s(execute: Callable[[], object], device: torch.device) -> float:
-    """Shortest of a few executions, the first one left out: a ceiling is what the device can do, not what it did."""
+    """Shortest of some executions, the first one left out: a ceiling is what the device can do, not what it did."""
     import torch
 
-    times = []
-    for _ in range(1 + _TRIES):
+    times: list[float] = []
+    began = perf_counter()
+    while len(times) <= _TRIES or (perf_counter() - began < _LONG_ENOUGH_S and len(times) <= _MOST_TRIES):
         started = perf_counter()
         execute()
         if device.type == "cuda":

@@ -62,18 +62,17 @@ class Doubt:
 
 
 ADVICE: Final[Mapping[str, str]] = {
-    "scatter": "Close other programs and measure again with more time (--min-time 20s, --repeats 10).",
+    "busy machine": "Other programs use the cores: close them, or choose cores with taskset.",
+    "throttled": "The device is too hot or short of power: see to its cooling and supply, then measure again.",
+    "clocks": "Pin the clocks for the measurement (nvidia-smi -lgc MHZ,MHZ as root; nvidia-smi -rgc undoes it).",
     "two speeds": "Something switches: other programs, clocks (nvidia-smi -lgc pins a GPU's), cores of two kinds "
     "(taskset picks some), or a model whose work depends on its input.",
-    "slow executions": "They are part of the p99: close other programs, or accept them if production has them too.",
     "drift": "The device warms up or shares its time: repeat with --repeats 10, and let it rest or pin its clocks.",
     "not steady": "It was still changing when the warm-up ended: give it longer (--max-warm-up 60s).",
-    "clocks": "Pin them for the measurement (nvidia-smi -lgc MHZ,MHZ as root; nvidia-smi -rgc undoes it).",
-    "throttled": "The device is too hot or short of power: see to its cooling and supply, then measure again.",
-    "power cap": "The device runs at its power limit: the figures hold for that limit (nvidia-smi -q -d POWER).",
-    "busy machine": "Other programs use the cores: close them, or choose cores with taskset.",
+    "slow executions": "Slow executions make the p99: close other programs, or accept them if production has them too.",
+    "scatter": "Close other programs and measure again with more time (--min-time 20s, --repeats 10).",
 }
-"""What to do about each kind of doubt, a sentence."""
+"""What to do about each kind of doubt, a sentence; a kind that may be the cause of others comes before them."""
 
 
 def statistics_ms(samples_ms: Sequence[float]) -> dict[str, float]:
@@ -146,8 +145,12 @@ def doubts_of_samples(rounds_ms: Sequence[Sequence[float]]) -> list[Doubt]:
         doubts.append(Doubt("slow executions", words))
     drift = _drift(rounds_ms)
     if drift is not None:
-        word = "slower" if drift > 0 else "faster"
-        doubts.append(Doubt("drift", f"later rounds are {per_cent(abs(drift))} {word}"))
+        word = (
+            f"{1 + drift:.2g} times as slow"
+            if drift >= 1
+            else f"{per_cent(abs(drift))} {'slower' if drift > 0 else 'faster'}"
+        )
+        doubts.append(Doubt("drift", f"later rounds are {word}"))
     return doubts
 
 
@@ -166,21 +169,20 @@ def doubt_of_load(load: float | None, cores: int) -> list[Doubt]:
 
 
 def sentences(doubts: Mapping[str, Sequence[Doubt]]) -> list[str]:
-    """One sentence for each kind of doubt, with the points it concerns and what to do.
+    """Say which points are unstable, why, and what to do: about the likely cause at each point, not its effects.
 
     >>> wide = Doubt("scatter", "IQR 7% of the median")
-    >>> sentences({"batch 1": [], "batch 4": [wide]})[0].partition(".")[0]
-    'unstable at batch 4: IQR 7% of the median'
+    >>> sentences({"batch 1": [], "batch 4": [wide, Doubt("busy machine", "load average 9.0 on 2 cores")]})[0]
+    ... # doctest: +ELLIPSIS
+    'unstable: batch 4 (IQR 7% of the median, load average 9.0 on 2 cores). Other programs use the cores: close ...'
     """
-    by_kind: dict[str, list[tuple[str, str]]] = {}
-    for point, found in doubts.items():
-        for doubt in found:
-            by_kind.setdefault(doubt.kind, []).append((point, doubt.words))
-    said = []
-    for kind, seen in by_kind.items():
-        places = "; ".join(f"{point}: {words}" for point, words in seen)
-        said.append(f"unstable at {places}. {ADVICE[kind]}")
-    return said
+    shaken = {point: found for point, found in doubts.items() if found}
+    if not shaken:
+        return []
+    order = list(ADVICE)
+    causes = {min((doubt.kind for doubt in found), key=order.index) for found in shaken.values()}
+    places = "; ".join(f"{point} ({', '.join(doubt.words for doubt in found)})" for point, found in shaken.items())
+    return [" ".join([f"unstable: {places}.", *(ADVICE[kind] for kind in order if kind in causes)])]
 
 
 def _drift(rounds_ms: Sequence[Sequence[float]]) -> float | None:

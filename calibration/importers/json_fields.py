@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ MOST_PROBLEMS: Final = 20
 SHOWN_CHARACTERS: Final = 2_000
 """Longest value that is kept as a note."""
 
+_BLANK: Final = re.compile(r"\s*")
+
 
 @dataclass
 class Document:
@@ -40,7 +43,9 @@ class Document:
     line: int = 1
     """Line of the file on which its text begins."""
     problems: list[Problem] = field(default_factory=list)
-    """Without lines, which :meth:`check` adds."""
+    """Without lines, which :meth:`located` adds."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Line of each path, where the content was not read from JSON."""
 
     @property
     def root(self) -> Fields:
@@ -52,8 +57,9 @@ class Document:
 
     def problem(self, path: str, rule: str, value: str | None = None, remedy: str = "") -> None:
         """Remember what is wrong at a dotted path."""
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(Problem(self.file, None, None, path, rule, value, remedy))
+        problem = Problem(self.file, None, None, path, rule, value, remedy)
+        if len(self.problems) < MOST_PROBLEMS and problem not in self.problems:
+            self.problems.append(problem)
 
     def place(self, path: str = "") -> str:
         """``file:line`` of the document, and the path in it, for messages."""
@@ -61,6 +67,8 @@ class Document:
 
     def located(self) -> list[Problem]:
         """The problems with their lines, as far as the text is short enough to find them."""
+        if self.lines:
+            return [self._at_line(problem) for problem in self.problems]
         if not self.problems or len(self.text) > LARGEST_WITH_PLACES:
             return self.problems
         try:
@@ -70,18 +78,20 @@ class Document:
         return [self._at(problem, tree) for problem in self.problems]
 
     def _at(self, problem: Problem, tree: Tree) -> Problem:
-        path = problem.path
-        while path and path not in tree.values:
-            path = path.rpartition(".")[0]
-        place = tree.values.get(path)
+        place = tree.values.get(_nearest(problem.path, tree.values))
         if place is None:
             return problem
-        line = place.line + self.line - 1
-        return Problem(problem.file, line, place.column, *_said(problem))
+        return replace(problem, line=place.line + self.line - 1, column=place.column)
+
+    def _at_line(self, problem: Problem) -> Problem:
+        return replace(problem, line=self.lines.get(_nearest(problem.path, self.lines)))
 
 
-def _said(problem: Problem) -> tuple[str, str, str | None, str]:
-    return problem.path, problem.rule, problem.value, problem.remedy
+def _nearest(path: str, known: Container[str]) -> str:
+    """The path itself, or the nearest above it that is known."""
+    while path and path not in known:
+        path = path.rpartition(".")[0]
+    return path
 
 
 @dataclass(frozen=True)
@@ -164,7 +174,7 @@ class Fields:
             Milliseconds in the source's unit.
         """
         found = {name: self.number(key) for name, key in names.items()}
-        return {name: _tidied(value * factor) for name, value in found.items() if value is not None}
+        return {name: tidied(value * factor) for name, value in found.items() if value is not None}
 
     def rest(self, known: Sequence[str]) -> dict[str, Any]:
         """What stands under other keys, for the notes; lists and texts too long to read left out."""
@@ -190,9 +200,8 @@ def read_documents(path: Path) -> list[Document]:
     documents: list[Document] = []
     position, line = 0, 1
     while position < len(text):
-        start = (
-            position + len(text[position:]) - len(text[position:].lstrip()) if text[position].isspace() else position
-        )
+        blank = _BLANK.match(text, position)
+        start = blank.end() if blank is not None else position
         line += text.count("\n", position, start)
         if start == len(text):
             break
@@ -242,10 +251,10 @@ def _text(path: Path, file: str) -> str:
         raise InputError([Problem(file, None, None, "", rule, None, "Check it.")]) from None
 
 
-def _tidied(value: float) -> float:
-    """Without the digits that a change of units makes up.
+def tidied(value: float) -> float:
+    """The value without the digits that a change of units makes up.
 
-    >>> _tidied(1.1 * 1000 * 3), _tidied(0.0104671234 * 1000)
+    >>> tidied(1.1 * 1000 * 3), tidied(0.0104671234 * 1000)
     (3300.0, 10.4671234)
     """
     return float(f"{value:.12g}")

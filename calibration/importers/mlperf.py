@@ -41,10 +41,12 @@ _KINDS: Final = {
     "latency": "latency_ms",
     "first token latency": "ttft_ms",
     "time to output token": "tpot_ms",
+    "time per output token": "tpot_ms",
 }
 _STATISTICS: Final = {"min": "min", "max": "max", "mean": "mean"}
 _TIME: Final = re.compile(
-    r"(?:(min|max|mean)|(\d+(?:\.\d+)?)(?:th)? percentile) (latency|first token latency|time to output token) \(ns\)"
+    r"(?:(min|max|mean)|(\d+(?:\.\d+)?)(?:th)? percentile) "
+    rf"({'|'.join(_KINDS)}) \(ns\)"
 )
 _NOTES: Final = ("sut name", "mode", "result is", "tokens per second", "qps w/o loadgen overhead")
 
@@ -149,12 +151,14 @@ def _read_log(path: Path) -> _Log:
     log = _Log(printable(path))
     with open(path, "rb") as stream:
         raw = stream.read(LARGEST_BYTES + 1)
-    parameters = False
+    parameters = samples = False
     lines = raw.decode("utf-8-sig", "replace").splitlines() if len(raw) <= LARGEST_BYTES else []
     for number, line in enumerate(lines, start=1):
         parameters = parameters or line.strip() == "Test Parameters Used"
+        # Until MLPerf 1.1 MultiStream told the latencies of queries, then with the same labels those of samples.
+        samples = samples or line.strip() == "Per-sample latency:"
         match = _LINE.fullmatch(line)
-        if match is None:
+        if match is None or (samples and not parameters):
             continue
         label = re.sub(r"\s+", " ", match[1]).lower().lstrip("* ")
         if parameters:

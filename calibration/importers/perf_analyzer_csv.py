@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from calibration.csv_sheet import Row
-from calibration.importers.columns import Table, as_number, read_table
+from calibration.importers.columns import NOTHING, Table, as_number, read_table
 from calibration.importers.options import ImportOptions
 from calibration.importers.part import Part
 from calibration.importers.quantiles import percentile_name
@@ -141,6 +141,8 @@ def _gpus(table: Table, row: Row, column: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for entry in filter(None, (table.text(row, column) or "").split(";")):
         name, colon, text = entry.rpartition(":")
+        if colon and text.strip().lower() in NOTHING:
+            continue
         value = as_number(text)
         if not colon or value is None or value < 0:
             rule, remedy = "must be GPU:value; for each GPU", "Mend the cell, or delete the column."

@@ -17,7 +17,7 @@ from calibration.importers.options import ImportOptions, option_problem
 from calibration.importers.prometheus_gpus import METRICS as GPU_METRICS
 from calibration.importers.prometheus_gpus import devices_of
 from calibration.importers.prometheus_series import Answers, Series, read_answers
-from calibration.importers.prometheus_windows import Server
+from calibration.importers.prometheus_windows import Server, agree
 from calibration.observation import Observation, Observations
 from calibration.problems import InputError, Problem
 from calibration.source import did_you_mean
@@ -25,16 +25,16 @@ from calibration.source import did_you_mean
 
 class _Reader(NamedTuple):
     server: str
-    label: str
-    """The label that names the model."""
+    label: tuple[str, ...]
+    """Labels that name the model."""
     prefix: str
     needed: tuple[str, ...]
     servers: Callable[[Sequence[Series]], list[Server]]
     observations: Callable[[Sequence[Server], Sequence[Series], ImportOptions], tuple[list[Observation], list[str]]]
 
 
-TRITON: Final = _Reader("Triton", "model", "", triton.NEEDED, triton.servers_in, triton.observations)
-VLLM: Final = _Reader("vLLM", "model_name", "vllm:", vllm.NEEDED, vllm.servers_in, vllm.observations)
+TRITON: Final = _Reader("Triton", ("model",), "", triton.NEEDED, triton.servers_in, triton.observations)
+VLLM: Final = _Reader("vLLM", ("model_name", "model"), "vllm:", vllm.NEEDED, vllm.servers_in, vllm.observations)
 
 
 def read(files: Sequence[Path], options: ImportOptions) -> Observations:
@@ -70,7 +70,7 @@ def read(files: Sequence[Path], options: ImportOptions) -> Observations:
             device=devices[0] if len(devices) == 1 else None,
             method="the server's own metrics: network and client are not in its times",
         ),
-        warnings=(*answers.warnings, *warnings, *_about(servers), *_unused(reader, answers)),
+        warnings=(*answers.warnings, *warnings, *_about(servers), *_unused(servers, reader, answers)),
     )
 
 
@@ -89,10 +89,10 @@ def _reader(answers: Answers) -> _Reader:
 def _chosen(reader: _Reader, answers: Answers, options: ImportOptions) -> tuple[list[Server], str | None]:
     """Servers of the model that is wanted, with all the metrics that are needed, and the model's name."""
     servers = reader.servers(answers.series)
-    models = list(dict.fromkeys(filter(None, (server.labels.get(reader.label) for server in servers))))
+    models = list(dict.fromkeys(filter(None, (_model(server, reader) for server in servers))))
     wanted = options.model
     if wanted in models:
-        servers = [server for server in servers if server.labels.get(reader.label) == wanted]
+        servers = [server for server in servers if _model(server, reader) == wanted]
     elif len(models) > 1:
         if wanted is None:
             rule = f"must say which of the {len(models)} models is meant"
@@ -108,7 +108,21 @@ def _chosen(reader: _Reader, answers: Answers, options: ImportOptions) -> tuple[
         remedy = "Query each of them with the same start, end and step, and name all the files."
         value = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
         raise InputError([Problem(answers.series[0].file, None, None, "", rule, value, remedy)])
+    _adopt(whole, [server for server in servers if server not in whole])
     return whole, wanted or (models[0] if models else None)
+
+
+def _model(server: Server, reader: _Reader) -> str | None:
+    return next((server.labels[label] for label in reader.label if label in server.labels), None)
+
+
+def _adopt(whole: Sequence[Server], parts: Sequence[Server]) -> None:
+    """Give a server the metrics that carry a label more or less than its others, if they can be no other's."""
+    for part in parts:
+        fitting = [server for server in whole if agree(server.labels, part.labels)]
+        if len(fitting) == 1:
+            for name, series in part.series.items():
+                fitting[0].series.setdefault(name, series)
 
 
 def _about(servers: Sequence[Server]) -> list[str]:
@@ -126,7 +140,14 @@ def _about(servers: Sequence[Server]) -> list[str]:
     return warnings
 
 
-def _unused(reader: _Reader, answers: Answers) -> list[str]:
+def _unused(servers: Sequence[Server], reader: _Reader, answers: Answers) -> list[str]:
+    """What must be said of metrics that nobody used."""
+    used = {one.name for server in servers for part in server.series.values() for one in part}
     known = {one.name for server in reader.servers(answers.series) for part in server.series.values() for one in part}
-    names = sorted({one.name for one in answers.series} - known - set(GPU_METRICS))
-    return [f"metrics that are not known, not used: {', '.join(names)}"] if names else []
+    others = {one.name for one in answers.series} - set(GPU_METRICS)
+    unknown = sorted(name for name in others - known if not name.endswith("_created"))
+    warnings = [f"metrics that are not known, not used: {', '.join(unknown)}"] if unknown else []
+    left = sorted(known - used)
+    if left:
+        warnings.append(f"left out, since their labels fit no server or several: {', '.join(left)}")
+    return warnings

@@ -6,12 +6,12 @@ triton-inference-server/server, docs/user_guide/metrics.md; NVIDIA/dcgm-exporter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from calibration.importers.prometheus_series import Series
-from calibration.importers.prometheus_windows import Server
+from calibration.importers.prometheus_windows import Server, agree
 
 UTILISATION, POWER, MEMORY, ENERGY = "gpu_utilisation", "gpu_power_w", "gpu_memory_bytes", "gpu_energy_j"
 """Names under which the metrics are kept, whoever told them: a share, watts, bytes, joules."""
@@ -73,14 +73,9 @@ def _of_server(server: Server, metrics: Sequence[Series]) -> list[Series]:
     if own is not None:
         return [one for one in metrics if _uuid(one.labels) == own]
     if all(one.name.startswith("nv_") for one in metrics):
-        return [one for one in metrics if _same_address(server, one)]
+        return [one for one in metrics if agree(server.labels, one.labels)]
     return list(metrics)
 
 
-def _same_address(server: Server, series: Series) -> bool:
-    shared = set(server.labels) & set(series.labels)
-    return all(server.labels[label] == series.labels[label] for label in shared)
-
-
-def _uuid(labels: object) -> str | None:
-    return next((labels[name] for name in _UUID if name in labels), None) if isinstance(labels, dict) else None
+def _uuid(labels: Mapping[str, str]) -> str | None:
+    return next((labels[name] for name in _UUID if name in labels), None)

@@ -48,7 +48,7 @@ COUNT: Final = f"{END_TO_END}_count"
 NEEDED: Final = (COUNT, f"{END_TO_END}_sum")
 SHARES: Final[Mapping[str, float]] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
-_PREFIX: Final = re.compile(r"vllm[:_]")
+_PREFIX: Final = re.compile(r"(?:kserve_)?vllm[:_]")
 _PLAIN: Final = frozenset({RUNNING, WAITING, CACHE, *COUNTERS})
 _OF_HISTOGRAM: Final = re.compile(rf"({'|'.join(HISTOGRAMS)})_(bucket|sum|count)")
 

@@ -104,6 +104,15 @@ def servers_of(series: Iterable[tuple[str, Series]]) -> list[Server]:
     return list(found.values())
 
 
+def agree(labels: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    """Whether all labels that both have are equal.
+
+    >>> agree({"model": "m", "instance": "a"}, {"instance": "a", "gpu": "0"})
+    True
+    """
+    return all(labels[label] == others[label] for label in set(labels) & set(others))
+
+
 def joined(intervals: Sequence[Window], load: str) -> list[Window]:
     """At most MOST_WINDOWS windows, each of intervals of like load, in order of load."""
     ordered = sorted(intervals, key=lambda one: one.increase[load] / one.seconds)

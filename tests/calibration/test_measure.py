@@ -183,7 +183,7 @@ def test_a_little_noise_is_not_unstable() -> None:
 def test_scatter_is_said_with_advice() -> None:
     row, warnings = measured(scattered(0.08))
     assert any(words.startswith("IQR 1") for words in row.notes["unstable"])
-    assert any("unstable at batch 4: IQR" in said and "Close other programs" in said for said in warnings)
+    assert any("unstable: batch 4 (IQR" in said and "Close other programs" in said for said in warnings)
 
 
 def test_two_speeds_are_told_apart_from_scatter() -> None:

@@ -52,9 +52,13 @@ def test_without_a_fit_the_means_stand_alone() -> None:
 
 
 def test_the_interval_of_a_mean_is_its_standard_error_where_no_fit_tells_a_better_one() -> None:
-    """Standard deviation 2 ms over 100 executions: 1.96 x 0.2 ms to either side."""
-    (point,) = points_of(measured("plain", [10.0], std_ms=[2.0], requests=[100]))
-    assert (10 - 0.392, 10 + 0.392) == pytest.approx(point.interval_ms, abs=1e-4)
+    """Standard deviation 2 ms over 100 executions: 1.984 x 0.2 ms to either side; over 4: 3.182 x 1 ms.
+
+    Student's t at 0.975 with 99 and 3 degrees of freedom: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2.
+    """
+    many, few = points_of(measured("plain", [10.0, 20.0], std_ms=[2.0, 2.0], requests=[100, 4]))
+    assert (10 - 0.3968, 10 + 0.3968) == pytest.approx(many.interval_ms, abs=1e-4)
+    assert (20 - 3.182, 20 + 3.182) == pytest.approx(few.interval_ms, abs=1e-3)
 
 
 def test_a_single_point_says_that_it_tells_no_growth() -> None:

@@ -6,6 +6,9 @@ import pytest
 
 TABLE = pytest.StashKey[list[str]]()
 
+collect_ignore = ["live"]
+"""What runs in the servers imports the servers' own packages."""
+
 
 @pytest.fixture
 def error_table(request: pytest.FixtureRequest) -> list[str]:

@@ -147,6 +147,15 @@ def test_queries_at_the_ticks_of_a_clock_tell_no_throughput(tmp_path: Path) -> N
     assert (32.0, None) == (row.batch, row.throughput_rps)
 
 
+def test_latencies_of_samples_are_not_those_of_queries(tmp_path: Path) -> None:
+    """MLPerf 0.5 to 1.1 told both under the same labels, the minimum, maximum and mean of the samples alone."""
+    text = MULTI_STREAM.replace(
+        "Per-query latency:  \n", "50.00 percentile latency (ns)   : 7000000\n\nPer-sample latency:\n"
+    )
+    (row,) = imported(written(tmp_path, text)).rows
+    assert ({"p50": 7.0, "p90": 5.2}, 7.0) == (row.latency_ms, row.mean_ms)
+
+
 def test_offline_is_a_load_unless_its_batch_is_told(tmp_path: Path) -> None:
     path = written(tmp_path, OFFLINE)
     load = imported(path)
@@ -177,8 +186,10 @@ def test_executions_of_several_scenarios_make_one_curve(tmp_path: Path) -> None:
     assert "server" == imported(paths[0], server).scope
 
 
-def test_token_times_are_read(tmp_path: Path) -> None:
-    found = imported(written(tmp_path, TOKENS), prompt_tokens=512.0)
+@pytest.mark.parametrize("words", ["Time to Output Token", "Time per Output Token"])
+def test_token_times_are_read(tmp_path: Path, words: str) -> None:
+    text = TOKENS.replace("Time to Output Token", words)
+    found = imported(written(tmp_path, text), prompt_tokens=512.0)
     (row,) = found.rows
     assert ({"mean": 400.0, "p99": 1500.0}, {"mean": 40.0, "p99": 90.0}) == (row.ttft_ms, row.tpot_ms)
     assert (10.5, 10.0, 200.0, 512.0, True) == (

@@ -196,8 +196,13 @@ def test_several_gpus_are_told_apart(tmp_path: Path) -> None:
 
 def test_blank_gpu_cells_are_unknown_not_zero(tmp_path: Path) -> None:
     header = HEADER + ",Avg GPU Utilization,Avg GPU Power Usage,Max GPU Memory Usage"
-    (row,) = imported(written(tmp_path, header, IDLE + ",,,")).rows
-    assert (None, None, None) == (row.utilisation, row.power_w, row.memory_bytes)
+    for cells in (",,,", ",A:nan;,A:;,A:N/A;"):
+        (row,) = imported(written(tmp_path, header, IDLE + cells)).rows
+        assert (None, None, None) == (row.utilisation, row.power_w, row.memory_bytes)
+    path = written(tmp_path, header, IDLE + ",0.4,A:x;,A:1;")
+    assert ["must be GPU:value; for each GPU, got 0.4", "must be GPU:value; for each GPU, got A:x"] == [
+        line.split(": ", 2)[2].split(". Mend")[0] for line in refusal(path).splitlines()
+    ]
 
 
 def test_all_bad_cells_are_named_at_once_with_their_lines(tmp_path: Path) -> None:

@@ -76,7 +76,11 @@ def test_the_width_of_the_buckets_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("prefix", "itl"),
-    [("vllm:", "time_per_output_token_seconds"), ("vllm_", "inter_token_latency_seconds")],
+    [
+        ("vllm:", "time_per_output_token_seconds"),
+        ("vllm_", "inter_token_latency_seconds"),
+        ("kserve_vllm:", "inter_token_latency_seconds"),
+    ],
 )
 def test_names_of_all_releases_are_read(tmp_path: Path, prefix: str, itl: str) -> None:
     expected = imported(answer(tmp_path, *vllm()))
@@ -105,3 +109,13 @@ def test_without_gauges_the_requests_outstanding_follow_from_littles_law(tmp_pat
     (row, *_) = imported(answer(tmp_path, *vllm()[:7])).rows
     assert pytest.approx(18.0) == row.concurrency
     assert (None, None) == (row.prompt_tokens, row.output_tokens)
+
+
+def test_metrics_with_a_label_more_or_less_are_the_servers_if_there_is_no_other(tmp_path: Path) -> None:
+    """Releases differ in which metrics carry the engine's number."""
+    result = vllm()
+    del result[-1]["metric"]["engine"]
+    assert 18.0 == imported(answer(tmp_path, *result)).rows[0].concurrency
+    second = [{**one, "metric": {**one["metric"], "engine": "1"}} for one in vllm()[:-2]]
+    found = imported(answer(tmp_path, *result, *second))
+    assert any("fit no server or several: vllm:num_requests_waiting" in warning for warning in found.warnings)

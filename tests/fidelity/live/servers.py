@@ -149,6 +149,7 @@ def _process(command: list[str], log: Path, environment: dict[str, str]) -> Iter
             command, env=env, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
         )
     try:
+        prefer(process.pid)
         yield _Process(process, log)
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -159,6 +160,15 @@ def _process(command: list[str], log: Path, environment: dict[str, str]) -> Iter
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def prefer(pid: int, nice: int = -15) -> None:
+    """Let the session of this process go before others where the system allows it (Linux's autogroups, as root).
+
+    Whatever else runs on the machine then disturbs less of what is timed.
+    """
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(nice), encoding="ascii")
 
 
 def _free_port() -> int:

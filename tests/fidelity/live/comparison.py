@@ -1,0 +1,262 @@
+"""A real server, calibrated and then driven: how far is the simulator from what its clients saw, and how sure is that?
+
+What the simulator gets is what ``calibrate`` measures: the curve of the execution (the encoder by itself, or Triton's
+own statistics), lone requests, saturation, and a model that takes no time. Of the runs it is compared with it gets the
+times at which requests were due.
+
+How noisy the machine was is measured beside it, in three ways:
+
+- *waiting*: the share of the time in which something of the server, or the load generator, was ready to run and had to
+  wait for a processor, by the kernel's own count;
+- *repeats*: every run is made twice with the same arrivals, and the two differ;
+- *drift*: the capacity is measured again at the end; the simulator is run with executions that much faster and slower.
+
+Half the difference of the repeats and half of what the drift moves is added to the gates, and printed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.endpoint import executions_of, measure_endpoint, measure_null_model
+from calibration.fit import fit_profile
+from calibration.observation import Observations
+from calibration.profile_file import ProfileFile, read_profile_file
+from calibration.profile_writer import observations_in, profile_text, write_profile
+from calibration.queue_delay import with_measured_delay
+from simulator.compiling import compile_model
+from simulator.run import run as simulate
+from simulator.scenario import scenario_from
+from tests.fidelity.live.servers import HERE, LiveServer
+
+Floats = npt.NDArray[np.float64]
+
+WAITING = 0.02
+"""Share of the time spent waiting for a processor from which on the machine was not quiet."""
+
+HOPELESS = 0.10
+"""And from which on nothing that was measured on it says anything."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long to measure what."""
+
+    device_s: float
+    """Each batch size of the encoder by itself."""
+    batches: tuple[int, ...]
+    closed_s: float
+    """Each closed loop."""
+    open_s: float
+    """Each open loop."""
+    repeats: int
+    """Of each open loop."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What calibrate found."""
+
+    server: LiveServer
+    file: ProfileFile
+    capacity_rps: float
+    delay_ms: float
+    """How long the server waits for a fuller batch, as measured where that differs from what it is told."""
+
+
+@dataclass(frozen=True)
+class Driven:
+    """One open loop at the server."""
+
+    due_s: Floats
+    latency_ms: Floats
+    waiting: float
+    late_ms: float
+    """How late the generator sent, at its 99th percentile."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One load: what was measured, how far the simulator is from it, and what it may be."""
+
+    load: float
+    requests: int
+    measured_ms: tuple[float, float]
+    """p50 and p99, means over the repeats."""
+    error: tuple[float, float]
+    noise: tuple[float, float]
+    waiting: float
+    late_ms: float
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the machine left the server alone."""
+        return self.waiting <= WAITING
+
+    @property
+    def gates(self) -> tuple[float, float]:
+        """What the errors may be: fidelity's gates, widened by the noise that was measured."""
+        p50, p99 = (0.05, 0.10) if self.load <= 0.8 else (0.10, 0.15)
+        return p50 + self.noise[0], p99 + self.noise[1]
+
+    @property
+    def held(self) -> bool:
+        """Whether both errors are inside their gates."""
+        return all(abs(error) <= gate for error, gate in zip(self.error, self.gates, strict=True))
+
+    def line(self, name: str) -> str:
+        """One line of the table."""
+        cells = "  ".join(
+            f"{ms:7.2f} {error:+6.1%} (gate {gate:4.1%}, noise {noise:4.1%})"
+            for ms, error, gate, noise in zip(self.measured_ms, self.error, self.gates, self.noise, strict=True)
+        )
+        state = "quiet" if self.quiet else "noisy"
+        return f"{name:8s} {self.load:4.2f} {self.requests:6d}  {cells}  {self.waiting:5.1%} {state}"
+
+
+HEADER = (
+    f"{'server':8s} {'load':4s} {'n':>6s}  {'p50 ms':>7s} {'error':>6s} {'':24s}  {'p99 ms':>7s} {'error':>6s} {'':24s}"
+    f"  waiting for a processor"
+)
+
+
+def calibrated(server: LiveServer, folder: Path, pace: Pace) -> Calibrated:
+    """Measure the server as a user would, and fit."""
+    loads = tuple(sorted({1, *pace.batches, 4 * server.max_batch_size}))
+    settings = replace(server.settings, concurrencies=loads, duration_s=pace.closed_s)
+    served = measure_endpoint(settings)
+    null_model = measure_null_model(replace(settings, duration_s=pace.closed_s / 2))
+    assert null_model is not None
+    executions = executions_of(served) or _by_itself(folder, pace)
+    delay_ms = server.max_queue_delay_ms
+    if server.name == "mosec":
+        served = with_measured_delay(served, null_model)
+        delay_ms = next(row.notes["max_queue_delay_ms"] for row in served.rows)
+    file = fit_profile([executions, served], name=server.name, null_model=null_model)
+    write_profile(file, folder / "profile.json")
+    return Calibrated(server, file, _saturated_rps(served), delay_ms)
+
+
+def _by_itself(folder: Path, pace: Pace) -> Observations:
+    """The encoder measured where nothing else runs, by the command line."""
+    path = folder / "encoder.json"
+    options = ["--runtime", "python", "--batch", ",".join(map(str, pace.batches)), "--min-time", f"{pace.device_s}s"]
+    options += ["--repeats", "3", "--no-cold-start", "--no-host", "--quiet", "-o", str(path)]
+    command = [sys.executable, "-c", "from calibration.cli import main; main()", "measure", "-m", "encoder:encode"]
+    paths = os.pathsep.join([str(HERE.parents[2]), str(HERE)])
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    done = subprocess.run(
+        [*command, *options],
+        cwd=folder,
+        env={**os.environ, **threads, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return observations_in(read_profile_file(path))[0]
+
+
+def _saturated_rps(served: Observations) -> float:
+    return max(row.throughput_rps or 0.0 for row in served.rows if row.concurrency)
+
+
+def compared(found: Calibrated, loads: Sequence[float], folder: Path, pace: Pace) -> list[Verdict]:
+    """Drive the server at these shares of its capacity, and replay each run."""
+    runs = {load: [_driven(found, load, folder, pace) for _ in range(pace.repeats)] for load in loads}
+    most = 4 * found.server.max_batch_size
+    settings = replace(found.server.settings, concurrencies=(most,), duration_s=pace.closed_s)
+    again_rps = _saturated_rps(measure_endpoint(settings))
+    drift = abs(again_rps / found.capacity_rps - 1) / 2
+    return [_verdict(found, load, alike, drift, folder) for load, alike in runs.items()]
+
+
+def _driven(found: Calibrated, load: float, folder: Path, pace: Pace) -> Driven:
+    kept = folder / "requests.csv"
+    kept.unlink(missing_ok=True)
+    rate = round(load * found.capacity_rps, 1)
+    settings = replace(found.server.settings, rates_rps=(rate,), duration_s=pace.open_s, keep_requests=kept)
+    pids = [os.getpid(), *_descendants(os.getpid())]
+    before = _waited_s(pids)
+    (row,) = measure_endpoint(settings).rows
+    waited = _waited_s(pids) - before
+    rows = list(csv.DictReader(kept.read_text(encoding="utf-8").splitlines()))
+    assert row.failed == 0, row.notes["failures"]
+    due_s = np.array([float(each["scheduled_s"]) for each in rows])
+    latency_ms = np.array([float(each["latency_ms"]) for each in rows])
+    return Driven(due_s, latency_ms, waited / due_s[-1], row.notes["late_p99_ms"])
+
+
+def _verdict(found: Calibrated, load: float, runs: Sequence[Driven], drift: float, folder: Path) -> Verdict:
+    due_s = runs[0].due_s
+    measured = np.array([np.percentile(run.latency_ms, (50, 99)) for run in runs])
+    mean = measured.mean(axis=0)
+    repeats = (measured.max(axis=0) - measured.min(axis=0)) / 2 / mean
+    simulated = _percentiles(found, due_s, 1.0, folder)
+    drifted = [_percentiles(found, due_s, 1 + sign * drift, folder) for sign in (-1, 1)]
+    moved = np.abs(drifted[1] - drifted[0]) / 2 / simulated
+    p50, p99 = (simulated / mean - 1).tolist()
+    noise50, noise99 = (repeats + moved).tolist()
+    waiting, late = max(run.waiting for run in runs), max(run.late_ms for run in runs)
+    return Verdict(load, len(due_s), (mean[0], mean[1]), (p50, p99), (noise50, noise99), waiting, late)
+
+
+def _percentiles(found: Calibrated, due_s: Floats, slower: float, folder: Path) -> Floats:
+    """p50 and p99 of the simulator, with executions so many times as long."""
+    (folder / "trace.csv").write_text("arrival_s\n" + "\n".join(f"{at:.6f}" for at in due_s) + "\n", encoding="utf-8")
+    content: dict[str, Any] = json.loads(profile_text(found.file))
+    model = content["service_model"]
+    for key in ("latency_ms", "samples_ms"):
+        if key in model:
+            model[key] = (np.array(model[key], dtype=object) * slower).tolist()
+    (folder / "replayed.json").write_text(json.dumps(content), encoding="utf-8")
+    batching = {
+        "policy": "dynamic",
+        "rule": found.server.name,
+        "max_batch_size": found.server.max_batch_size,
+        "max_queue_delay": f"{round(found.delay_ms * 1000)}us",
+    }
+    fleet = {"profile": "served", "usd_per_hour": 1.0, "instances": 1, "batching": batching}
+    arrivals = {"process": "trace", "file": "trace.csv", "format": "column"}
+    scenario = scenario_from(
+        {
+            "schema": 1,
+            "name": found.server.name,
+            "horizon": f"{due_s[-1] + 1e-6:.6f}s",
+            "profiles": {"served": "replayed.json"},
+            "fleets": {"server": fleet},
+            "workloads": {"clients": {"fleet": "server", "arrivals": arrivals}},
+        },
+        folder=folder,
+    )
+    log = simulate(compile_model(scenario))
+    latency_ms = (log.requests.left_ns - log.requests.arrival_ns) / 1e6
+    return np.asarray(np.percentile(latency_ms, (50, 99)), dtype=np.float64)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Processes that this one started, and those that they started."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text(encoding="ascii").split()):
+            found += [child, *_descendants(child)]
+    return found
+
+
+def _waited_s(pids: Sequence[int]) -> float:
+    """For how long threads of these processes were ready to run without running (Linux's schedstat), in s."""
+    waited_ns = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            waited_ns += int(task.read_text(encoding="ascii").split()[1])
+    return waited_ns / 1e9

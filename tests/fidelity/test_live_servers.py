@@ -1,0 +1,59 @@
+"""Real servers on this machine, calibrated with ``calibrate`` alone, are predicted at loads that it did not see.
+
+mosec and Triton serve a small encoder on one thread (tests/fidelity/live). Each is measured idle, saturated with
+separate requests, and with a model that takes no time; then it is driven by Poisson arrivals on loopback, the same
+arrivals are replayed in the simulator, and p50 and p99 are compared. The gates are those of the recorded servers:
+
+    utilisation up to 0.8     p50 within 5 %, p99 within 10 %
+    0.8 to 0.95               p50 within 10 %, p99 within 15 %
+
+on a quiet machine. What the machine's noise was is measured in the same runs, added to the gates, and printed
+(:mod:`tests.fidelity.live.comparison`); where processors were short for more than a tenth of the time nothing is
+judged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fidelity.live.comparison import HEADER, HOPELESS, Pace, calibrated, compared
+from tests.fidelity.live.servers import installed, prefer, serving
+
+SHORT = Pace(device_s=1.0, batches=(1, 2, 4, 8), closed_s=2.0, open_s=6.0, repeats=1)
+FULL = Pace(device_s=3.0, batches=(1, 2, 3, 4, 5, 6, 7, 8), closed_s=5.0, open_s=15.0, repeats=2)
+
+MAX_BATCH, DELAY_MS = 8, 5
+
+
+@pytest.fixture(autouse=True)
+def _first_in_line() -> None:
+    prefer(0)
+
+
+def judged(name: str, loads: tuple[float, ...], pace: Pace, folder: Path, error_table: list[str]) -> None:
+    if not installed(name):
+        pytest.skip(f"{name} is not installed")
+    pytest.importorskip("torch")
+    with serving(name, folder, max_batch_size=MAX_BATCH, max_queue_delay_ms=DELAY_MS) as server:
+        found = calibrated(server, folder, pace)
+        verdicts = compared(found, loads, folder, pace)
+    error_table += ["", f"{name}: {found.capacity_rps:.4g} requests/s at saturation", HEADER]
+    error_table += [verdict.line(name) for verdict in verdicts]
+    busy = max(verdict.waiting for verdict in verdicts)
+    if busy > HOPELESS:
+        pytest.skip(f"processors were short for {busy:.0%} of the time: nothing can be judged on such a machine")
+    assert all(verdict.held for verdict in verdicts), "\n".join([HEADER, *(one.line(name) for one in verdicts)])
+
+
+@pytest.mark.parametrize("name", ["mosec"])
+def test_a_live_server_is_predicted(name: str, tmp_path: Path, error_table: list[str]) -> None:
+    """The short form: one server, two loads."""
+    judged(name, (0.5, 0.7), SHORT, tmp_path, error_table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mosec", "triton"])
+def test_live_servers_are_predicted_up_to_saturation(name: str, tmp_path: Path, error_table: list[str]) -> None:
+    judged(name, (0.3, 0.5, 0.7, 0.85), FULL, tmp_path, error_table)
