@@ -16,7 +16,7 @@ from typing import Final
 from calibration.profile import Profile
 from calibration.schema import Flaw
 from calibration.source import did_you_mean, file_problem, printable
-from optimizer.plan_spec import Candidate, PlanSpec, PlanWorkload, QuotaSpec
+from optimizer.plan_spec import NO_PRICE, Candidate, PlanSpec, PlanWorkload, QuotaSpec
 from simulator.arrival_spec import RateSeriesArrivals, TraceArrivals
 from simulator.crosscheck import batch_range
 from simulator.fleet_spec import Fleet
@@ -41,8 +41,8 @@ class PlanParts:
     workload_names: tuple[str, ...] | None
     candidate_names: tuple[str, ...] | None
     """None when some candidate has none."""
-    n_candidates: int
-    """Broken ones, too."""
+    written: tuple[Mapping[str, object], ...]
+    """All candidates as they stand in the file, the broken ones too; one that is no mapping is empty."""
     plan: PlanSpec | None
     """None when any of it is broken."""
     allow_extrapolation: bool
@@ -51,7 +51,7 @@ class PlanParts:
     @property
     def all_candidates(self) -> bool:
         """Whether every candidate is sound: only then can it be said what none of them does."""
-        return len(self.candidates) == self.n_candidates
+        return len(self.candidates) == len(self.written)
 
     def serving(self, workload: str) -> dict[int, Candidate]:
         """Candidates that serve a workload, by position."""
@@ -89,19 +89,20 @@ def _candidate_names(parts: PlanParts) -> Iterator[Flaw]:
                 yield Flaw(path, rule, remedy=_there_are(name, parts.candidate_names))
 
 
+def _prices(parts: PlanParts) -> Iterator[Flaw]:
+    for index, written in enumerate(parts.written):
+        if written and written.get("usd_per_hour") is None and written.get("instance_type") is None:
+            yield NO_PRICE._replace(path=_of(index, *NO_PRICE.path))
+
+
 def _workload_names(parts: PlanParts) -> Iterator[Flaw]:
     known = parts.workload_names
     if known is None:
         return
-    for index, candidate in parts.candidates.items():
-        for key, field in (
-            ("profiles", candidate.profiles),
-            ("capacity_rps", candidate.capacity_rps),
-            ("accuracy", candidate.accuracy),
-            ("model_memory", candidate.model_memory_bytes),
-            ("added_latency", candidate.added_latency_ns),
-        ):
-            for name in field if isinstance(field, dict) else ():
+    for index, written in enumerate(parts.written):
+        for key in ("profiles", "capacity_rps", "accuracy", "model_memory", "added_latency"):
+            section = written.get(key)
+            for name in section if isinstance(section, dict) else ():
                 if name not in known:
                     rule = "is a workload that is not there"
                     yield Flaw(_of(index, key, name), rule, None, _there_are(name, known))
@@ -111,11 +112,12 @@ def _profile_names(parts: PlanParts) -> Iterator[Flaw]:
     known = parts.profile_names
     if known is None:
         return
-    for index, candidate in parts.candidates.items():
-        named: dict[Place, str] = {("profiles", key): name for key, name in (candidate.profiles or {}).items()}
-        named |= {} if candidate.profile is None else {("profile",): candidate.profile}
+    for index, written in enumerate(parts.written):
+        section = written.get("profiles")
+        named: dict[Place, object] = {("profile",): written.get("profile")}
+        named |= {("profiles", key): name for key, name in section.items()} if isinstance(section, dict) else {}
         for path, name in named.items():
-            if name not in known:
+            if isinstance(name, str) and name and name not in known:
                 remedy = _there_are(name, known)
                 if not known:
                     remedy = "Add a section profiles that says where it is kept, or holds its batch and latency_ms."
@@ -331,6 +333,7 @@ def _amounts(parts: PlanParts) -> Iterator[Flaw]:
 
 CHECKS: Final[tuple[Callable[[PlanParts], Iterator[Flaw]], ...]] = (
     _candidate_names,
+    _prices,
     _workload_names,
     _profile_names,
     _somebody_serves,

@@ -194,7 +194,7 @@ def _parts(source: Source, profiles: dict[str, Profile], written: dict[str, Any]
         profile_names=tuple(dict.fromkeys((*declared, *written))) if isinstance(declared, dict) else None,
         workload_names=tuple(asked) if isinstance(asked, dict) else None,
         candidate_names=tuple(names) if len(names) == len(listed) else None,
-        n_candidates=len(listed),
+        written=tuple(entries_of(one) for one in listed),
         plan=plan,
         allow_extrapolation=given.get("allow_extrapolation", False) is not False,
         prices=folder / prices if isinstance(prices, str) and prices.strip() else None,
@@ -212,13 +212,25 @@ def _prices(source: Source, parts: PlanParts) -> tuple[dict[str, FleetPrice], li
         return {}, list(error.problems)
     prices: dict[str, FleetPrice] = {}
     problems: list[Problem] = []
-    for index, candidate in parts.candidates.items():
+    for index, written in enumerate(parts.written):
+        candidate = parts.candidates.get(index) or _of_catalogue(written)
+        if candidate is None:
+            continue
         try:
             prices[candidate.name] = price_of(candidate, (*own, shipped_catalogue()))
         except PriceError as error:
             place = f"plan.candidates.{index}.{error.key}"
             problems.append(source.problem(place, error.rule, error.value, error.remedy))
     return prices, problems
+
+
+def _of_catalogue(written: Mapping[str, object]) -> Candidate | None:
+    """A broken candidate, as far as the catalogue is asked for its price; None where it is not."""
+    if "usd_per_hour" in written or not isinstance(written.get("instance_type"), str):
+        return None
+    keys = ("instance_type", "provider", "region")
+    given: dict[str, Any] = {key: written[key] for key in keys if isinstance(written.get(key), str)}
+    return Candidate.model_construct(name="", **given)
 
 
 def _traffic(parts: PlanParts) -> tuple[dict[str, RateSeries | Trace], list[Problem]]:

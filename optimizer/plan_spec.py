@@ -19,6 +19,14 @@ from simulator.workload_spec import Items, Slo, Workload
 BYTES_PER_GB: Final = 1e9
 """Networks are billed by the decimal gigabyte."""
 
+NO_PRICE: Final = Flaw(
+    ("usd_per_hour",),
+    "is required, or instance_type",
+    None,
+    "Give the price that you pay, or instance_type, which is looked up in the price catalogue.",
+)
+"""Of a candidate: nothing costs nothing because its price is missing."""
+
 Value = TypeVar("Value")
 
 
@@ -225,8 +233,7 @@ class Candidate(Entry):
     def flaws(self) -> Iterator[Flaw]:
         """No price, no way to tell what it carries, or two."""
         if self.instance_type is None and self.usd_per_hour is None:
-            remedy = "Give the price that you pay, or instance_type, which is looked up in the price catalogue."
-            yield Flaw(("usd_per_hour",), "is required, or instance_type", None, remedy)
+            yield NO_PRICE
         given = [key for key in ("profile", "profiles", "capacity_rps") if getattr(self, key) is not None]
         remedy = "profile: one for all workloads; profiles: one a workload; capacity_rps: measured elsewhere."
         if not given:
