@@ -3,26 +3,32 @@
 Sets: workloads b, options j, segments i of an option's capacity curve, hours t. A segment holds for ``lo_ji`` to
 ``hi_ji`` instances, each of which carries ``k_bji`` requests per second of workload b.
 
-Variables: ``z_bjti`` >= 0, share of workload b that option j serves in hour t on segment i; ``n_jti`` integer, instances
-left after any loss that the plan must bear; ``s_jti`` binary, whether the fleet is on segment i; ``a_jt`` integer,
-instances that run; ``u_jt`` >= 0, instances started; ``y_bjt`` binary, whether b's model is loaded.
+Variables: ``z_bjti`` >= 0, share of workload b that option j serves in hour t on segment i; ``n_jti`` integer,
+instances left after any loss that the plan must bear; ``s_jti`` binary, whether the fleet is on segment i; ``a_jt``
+integer, instances that run; ``u_jt`` >= 0, instances started; ``y_bjt`` binary, whether b's model is loaded; ``l_bt``
+>= 0, share that is left unserved, only where that is asked for.
+
+Segments of more instances than could be of use are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import pulp
 
-from optimizer.problem import PlanProblem
+from optimizer.problem import Option, PlanProblem
 
 SECONDS_PER_HOUR: Final = 3600.0
 
 Row = tuple[str, Any]
 """A constraint's name, and the constraint."""
+
+Terms = list[tuple[Any, float]]
+"""Columns, each with its factor."""
 
 
 @dataclass
@@ -44,8 +50,8 @@ class FleetColumns:
     """Columns of one option in one hour."""
 
     segments: list[Segment]
-    running: Any
-    """a_jt: a variable, or the sum that it equals."""
+    running: Terms
+    """a_jt: a column of its own, or the sum that it equals."""
     started: Any | None = None
     hosted: dict[int, Any] = field(default_factory=dict)
 
@@ -58,6 +64,8 @@ class Program:
     model: Any
     fleets: dict[tuple[int, int], FleetColumns] = field(default_factory=dict)
     """By option and hour; absent where the option is of no use."""
+    unserved: dict[tuple[int, int], Any] = field(default_factory=dict)
+    """l_bt by workload and hour; empty where all must be served."""
 
     def of_option(self, option: int) -> Iterator[tuple[int, FleetColumns]]:
         """Hours and columns of an option."""
@@ -72,14 +80,7 @@ class Program:
                 yield option, self.fleets[option, hour]
 
 
-def segments(problem: PlanProblem, option: int, hour: int) -> list[tuple[int, int]]:
-    """Counts of instances, from and to, on each segment of an option's curve that could be of use in an hour."""
-    most = problem.most_instances(option, hour)
-    starts = [int(count) for count in problem.options[option].curve.instances if count <= most]
-    return [(low, high - 1) for low, high in zip(starts, [*starts[1:], most + 1], strict=True)]
-
-
-def build(problem: PlanProblem, *, relaxed: bool = False) -> Program:
+def build(problem: PlanProblem, *, relaxed: bool = False, shortfall: bool = False) -> Program:
     """Which program has the cheapest plan as its optimum?
 
     Parameters
@@ -87,90 +88,124 @@ def build(problem: PlanProblem, *, relaxed: bool = False) -> Program:
     problem
         What is asked.
     relaxed
-        Whether instances may be fractions: the linear program whose dual values are the shadow prices.
+        Whether instances may be fractions: the linear program that bounds the cost from below.
+    shortfall
+        Whether requests may be left unserved. The program then asks how few need be, whatever the plan costs.
     """
     program = Program(problem, pulp.LpProblem("plan", pulp.LpMinimize))
+    whole = "Continuous" if relaxed else "Integer"
     for j in range(len(problem.options)):
-        for t in range(len(problem.hours)):
-            columns = _columns(program, j, t, "Continuous" if relaxed else "Integer")
-            if columns is not None:
-                program.fleets[j, t] = columns
-    program.model.setObjective(monthly_cost(program))
+        used = [_segments(program, j, t, whole) for t in range(len(problem.hours))]
+        for t, found in enumerate(used):
+            if found or (problem.options[j].keeps_instances and any(used)):
+                program.fleets[j, t] = _columns(program, j, t, found, whole)
+    if shortfall:
+        for b, t in np.argwhere(problem.demand_rps > 0).tolist():
+            program.unserved[b, t] = program.model.add_variable(f"l_{b}_{t}", 0, 1)
+    program.model.setObjective(unserved_requests(program) if shortfall else monthly_cost(program))
     for rule in RULES:
         for name, row in rule(program):
             program.model.addConstraint(row, name)
     return program
 
 
-def _columns(program: Program, j: int, t: int, whole: str) -> FleetColumns | None:
+def _segments(program: Program, j: int, t: int, whole: str) -> list[Segment]:
     problem, add = program.problem, program.model.add_variable
     option = problem.options[j]
     rates = option.curve.rps_per_instance
-    found = []
-    for i, (low, high) in enumerate(segments(problem, j, t)):
+    useful = []
+    for i, low, high in problem.segments(j, t):
         served = [b for b in range(len(problem.workloads)) if rates[b, i] > 0 and problem.demand_rps[b, t] > 0]
         if served:
-            alone = low == 1 and i == 0 and len(option.curve.instances) == 1 and option.spare == 0
-            found.append(
-                Segment(
-                    i,
-                    low,
-                    high,
-                    add(f"n_{j}_{t}_{i}", 0, high, whole),
-                    None if alone else add(f"s_{j}_{t}_{i}", 0, 1, whole),
-                    {b: add(f"z_{b}_{j}_{t}_{i}", 0, 1) for b in served},
-                )
-            )
-    if not found:
-        return None
-    starts = option.start_usd > 0 or option.min_up_hours > 1
-    running = add(f"a_{j}_{t}", 0, None, whole) if starts or option.zones > 1 else _survivors_and_spares(found, option)
-    columns = FleetColumns(found, running, add(f"u_{j}_{t}", 0, None) if starts else None)
-    if option.memory_gib.sum() > option.device_memory_gib:
-        able = sorted({b for segment in found for b in segment.shares})
+            useful.append((i, low, high, served))
+    alone = len(useful) == 1 and useful[0][1] == 1 and option.spare == 0
+    return [
+        Segment(
+            i,
+            low,
+            high,
+            add(f"n_{j}_{t}_{i}", 0, high, whole),
+            None if alone else add(f"s_{j}_{t}_{i}", 0, 1, whole),
+            {b: add(f"z_{b}_{j}_{t}_{i}", 0, 1) for b in served},
+        )
+        for i, low, high, served in useful
+    ]
+
+
+def _columns(program: Program, j: int, t: int, found: list[Segment], whole: str) -> FleetColumns:
+    add, option = program.model.add_variable, program.problem.options[j]
+    own = option.keeps_instances or option.zones > 1
+    running = [(add(f"a_{j}_{t}", 0, None, whole), 1.0)] if own else _needed(found, option)
+    columns = FleetColumns(found, running, add(f"u_{j}_{t}", 0, None) if option.keeps_instances else None)
+    able = sorted({b for segment in found for b in segment.shares})
+    if option.memory_gib[able].sum() > option.device_memory_gib:
         columns.hosted = {b: add(f"y_{b}_{j}_{t}", 0, 1, whole) for b in able}
     return columns
 
 
-def _survivors_and_spares(found: Sequence[Segment], option: Any) -> Any:
-    terms = [(segment.survivors, 1) for segment in found]
-    terms += [(segment.chosen, option.spare) for segment in found if option.spare]
-    return pulp.LpAffineExpression(terms)
+def _needed(found: Sequence[Segment], option: Option) -> Terms:
+    """Survivors and spares: sum_i (n_jti + spare s_jti)."""
+    survivors = [(segment.survivors, 1.0) for segment in found]
+    return survivors + [(segment.chosen, float(option.spare)) for segment in found if option.spare]
+
+
+def _sum(*parts: Iterable[tuple[Any, float]]) -> Any:
+    """An expression in which a column stands once, however often it is among the terms; not at all with factor 0."""
+    factors: dict[str, float] = {}
+    columns = {}
+    for part in parts:
+        for column, factor in part:
+            factors[column.name] = factors.get(column.name, 0.0) + float(factor)
+            columns[column.name] = column
+    return pulp.LpAffineExpression([(columns[name], factor) for name, factor in factors.items() if factor])
+
+
+def _times(terms: Terms, by: float) -> Terms:
+    return [(column, factor * by) for column, factor in terms]
+
+
+def _spent(program: Program, j: int, t: int, *, hours: float = 1.0, starts: float = 1.0) -> Terms:
+    """Dollars of a fleet for so many hours of running and so many of its starts."""
+    problem, option, columns = program.problem, program.problem.options[j], program.fleets[j, t]
+    terms = _times(columns.running, hours * option.usd_per_hour[t])
+    for segment in columns.segments:
+        for b, share in segment.shares.items():
+            terms.append((share, hours * SECONDS_PER_HOUR * option.usd_per_request[b] * problem.demand_rps[b, t]))
+    return terms if columns.started is None else [*terms, (columns.started, starts * option.start_usd)]
 
 
 def monthly_cost(program: Program) -> Any:
     """Dollars a month: sum_t H_t (sum_j c_jt a_jt + 3600 sum_bji e_bj lambda_bt z_bjti) + W sum_jt kappa_j u_jt.
 
-    H_t are the hours of a month that hour t stands for; W is how often a month repeats the hours listed.
+    H_t are the hours of a month that hour t stands for; W, their mean, is how often a month repeats the hours listed.
     """
     problem = program.problem
     repeats = problem.month_h / len(problem.hours)
-    cost = pulp.LpAffineExpression()
-    for (j, t), columns in program.fleets.items():
-        option = problem.options[j]
-        cost += float(problem.weight_h[t] * option.usd_per_hour[t]) * columns.running
-        if columns.started is not None:
-            cost += float(repeats * option.start_usd) * columns.started
-        for segment in columns.segments:
-            for b, share in segment.shares.items():
-                fee = option.usd_per_request[b] * problem.demand_rps[b, t] * SECONDS_PER_HOUR
-                if fee:
-                    cost += float(problem.weight_h[t] * fee) * share
-    return cost
+    return _sum(*(_spent(program, j, t, hours=problem.weight_h[t], starts=repeats) for j, t in program.fleets))
+
+
+def unserved_requests(program: Program) -> Any:
+    """Requests per second that are left unserved, over all hours, as a share of what is asked.
+
+    sum_bt lambda_bt l_bt / sum_bt lambda_bt
+    """
+    demand = program.problem.demand_rps
+    return _sum([(left, demand[b, t] / demand.sum()) for (b, t), left in program.unserved.items()])
 
 
 def everything_is_served(program: Program) -> Iterator[Row]:
-    """All of a workload's requests go somewhere: sum_ji z_bjti = 1 for every b, t with demand."""
+    """All of a workload's requests go somewhere: sum_ji z_bjti (+ l_bt) = 1 for every b, t with demand."""
     problem = program.problem
     for t in range(len(problem.hours)):
-        terms: dict[int, list[tuple[Any, float]]] = {b: [] for b in range(len(problem.workloads))}
+        terms: dict[int, Terms] = {b: [] for b in range(len(problem.workloads))}
         for _, columns in program.of_hour(t):
             for segment in columns.segments:
                 for b, share in segment.shares.items():
                     terms[b].append((share, 1.0))
         for b, shares in terms.items():
             if problem.demand_rps[b, t] > 0:
-                yield f"serve_{b}_{t}", pulp.LpAffineExpression(shares) == 1
+                left = [(program.unserved[b, t], 1.0)] if program.unserved else []
+                yield f"serve_{b}_{t}", _sum(shares, left) == 1
 
 
 def no_fleet_carries_more_than_its_capacity(program: Program) -> Iterator[Row]:
@@ -179,40 +214,41 @@ def no_fleet_carries_more_than_its_capacity(program: Program) -> Iterator[Row]:
     for (j, t), columns in program.fleets.items():
         rates = problem.options[j].curve.rps_per_instance
         for segment in columns.segments:
-            load = [
-                (share, float(problem.demand_rps[b, t] / rates[b, segment.index]))
-                for b, share in segment.shares.items()
-            ]
-            yield f"load_{j}_{t}_{segment.index}", pulp.LpAffineExpression([*load, (segment.survivors, -1.0)]) <= 0
+            load = [(share, problem.demand_rps[b, t] / rates[b, segment.index]) for b, share in segment.shares.items()]
+            yield f"load_{j}_{t}_{segment.index}", _sum(load, [(segment.survivors, -1.0)]) <= 0
 
 
 def a_segment_holds_for_its_counts(program: Program) -> Iterator[Row]:
-    """Level choice: lo_ji s_jti <= n_jti <= hi_ji s_jti, and sum_i s_jti <= 1, for every j, t."""
+    """Level choice: lo_ji s_jti <= n_jti <= hi_jti s_jti, and sum_i s_jti <= 1, for every j, t.
+
+    Without spares a fleet with one segment from 1 instance on needs no choice: 0 <= n_jt <= hi_jt.
+    """
     for (j, t), columns in program.fleets.items():
         choices = []
         for segment in columns.segments:
             if segment.chosen is not None:
                 i, n, s = segment.index, segment.survivors, segment.chosen
                 choices.append((s, 1.0))
-                yield f"least_{j}_{t}_{i}", pulp.LpAffineExpression([(n, 1.0), (s, -float(segment.low))]) >= 0
-                yield f"most_{j}_{t}_{i}", pulp.LpAffineExpression([(n, 1.0), (s, -float(segment.high))]) <= 0
+                yield f"least_{j}_{t}_{i}", _sum([(n, 1.0), (s, -segment.low)]) >= 0
+                yield f"most_{j}_{t}_{i}", _sum([(n, 1.0), (s, -segment.high)]) <= 0
         if len(choices) > 1:
-            yield f"one_segment_{j}_{t}", pulp.LpAffineExpression(choices) <= 1
+            yield f"one_segment_{j}_{t}", _sum(choices) <= 1
 
 
 def a_zone_may_be_lost(program: Program) -> Iterator[Row]:
     """What is left when one of Z zones is lost must carry the load: (Z - 1) a_jt >= Z sum_i (n_jti + spare s_jti).
 
-    Instances are spread evenly, so a zone holds a_jt / Z of them. With one zone, a_jt >= sum_i (n_jti + spare s_jti).
+    Instances are spread evenly: the largest zone holds ceil(a_jt / Z) of them, and a_jt less that is at least the sum
+    just when the inequality holds, the sum being whole. With one zone, a_jt >= sum_i (n_jti + spare s_jti).
     """
     for (j, t), columns in program.fleets.items():
         option = program.problem.options[j]
-        needed = _survivors_and_spares(columns.segments, option)
-        if option.zones > 1:
-            left = float(option.zones - 1) * columns.running - float(option.zones) * needed
-            yield f"zones_{j}_{t}", left >= 0
-        elif columns.started is not None:
-            yield f"running_{j}_{t}", columns.running - needed >= 0
+        needed = _needed(columns.segments, option)
+        if option.zones > 1 and needed:
+            kept = _times(columns.running, option.zones - 1)
+            yield f"zones_{j}_{t}", _sum(kept, _times(needed, -option.zones)) >= 0
+        elif columns.started is not None and needed:
+            yield f"running_{j}_{t}", _sum(columns.running, _times(needed, -1)) >= 0
 
 
 def options_keep_to_their_limits(program: Program) -> Iterator[Row]:
@@ -221,87 +257,87 @@ def options_keep_to_their_limits(program: Program) -> Iterator[Row]:
     for (j, t), columns in program.fleets.items():
         limit = problem.options[j].max_instances
         if limit is not None:
-            yield f"limit_{j}_{t}", columns.running <= limit
+            yield f"limit_{j}_{t}", _sum(columns.running) <= limit
     for q, quota in enumerate(problem.quotas):
         for t in range(len(problem.hours)):
-            held = [program.fleets[j, t].running for j in quota.options if (j, t) in program.fleets]
+            held = [program.fleets[j, t].running for j in sorted(set(quota.options)) if (j, t) in program.fleets]
             if held:
-                yield f"quota_{q}_{t}", pulp.lpSum(held) <= quota.max_instances
+                yield f"quota_{q}_{t}", _sum(*held) <= quota.max_instances
 
 
 def answers_are_accurate_enough(program: Program) -> Iterator[Row]:
-    """Mean accuracy of a workload's answers: sum_ji A_bj z_bjti >= A_b for every b with a floor, every t."""
+    """Mean accuracy of the answers to a workload: sum_ji (A_bj - A_b) z_bjti >= 0 for every b with a floor, every t.
+
+    An option whose accuracy is not stated counts as always wrong.
+    """
     problem = program.problem
     for b, floor in enumerate(problem.floors):
         if np.isnan(floor):
             continue
         for t in range(len(problem.hours)):
-            terms = [
-                (segment.shares[b], float(np.nan_to_num(problem.options[j].accuracy[b])))
+            margins = [
+                (segment.shares[b], np.nan_to_num(problem.options[j].accuracy[b]) - floor)
                 for j, columns in program.of_hour(t)
                 for segment in columns.segments
                 if b in segment.shares
             ]
-            if terms:
-                yield f"accuracy_{b}_{t}", pulp.LpAffineExpression(terms) >= float(floor)
+            if any(margin < 0 for _, margin in margins):
+                yield f"accuracy_{b}_{t}", _sum(margins) >= 0
 
 
 def models_fit_into_memory(program: Program) -> Iterator[Row]:
-    """Loaded models share an instance's memory: sum_b m_bj y_bjt <= M_j, and sum_i z_bjti <= y_bjt."""
+    """Loaded models share an instance's memory: sum_b m_bj y_bjt <= M_j, and sum_i z_bjti <= y_bjt.
+
+    Only where not all of them fit together.
+    """
     for (j, t), columns in program.fleets.items():
         option = program.problem.options[j]
         if not columns.hosted:
             continue
-        loaded = [(hosted, float(option.memory_gib[b])) for b, hosted in columns.hosted.items()]
-        yield f"memory_{j}_{t}", pulp.LpAffineExpression(loaded) <= float(option.device_memory_gib)
+        loaded = [(hosted, option.memory_gib[b]) for b, hosted in columns.hosted.items()]
+        yield f"memory_{j}_{t}", _sum(loaded) <= float(option.device_memory_gib)
         for b, hosted in columns.hosted.items():
             served = [(segment.shares[b], 1.0) for segment in columns.segments if b in segment.shares]
-            yield f"hosted_{b}_{j}_{t}", pulp.LpAffineExpression([*served, (hosted, -1.0)]) <= 0
+            yield f"hosted_{b}_{j}_{t}", _sum(served, [(hosted, -1.0)]) <= 0
 
 
 def starting_is_counted(program: Program) -> Iterator[Row]:
-    """Instances started: u_jt >= a_jt - a_j,t-1; the hour before the first is the last where hours repeat, else empty."""
+    """Instances started: u_jt >= a_jt - a_j,t-1.
+
+    Where hours repeat, the hour before the first is the last; elsewhere nothing runs before the first.
+    """
+    problem = program.problem
     for j, t, columns in _with_starts(program):
-        before = _running_before(program, j, t)
-        yield f"start_{j}_{t}", columns.started - columns.running + before >= 0
+        before = program.fleets[j, (t - 1) % len(problem.hours)].running if t or problem.cyclic else []
+        yield f"start_{j}_{t}", _sum([(columns.started, 1.0)], _times(columns.running, -1), before) >= 0
 
 
 def what_was_started_stays(program: Program) -> Iterator[Row]:
     """Minimum up-time U_j: sum of u_jt' over the U_j hours up to t <= a_jt."""
-    hours = len(program.problem.hours)
+    problem, hours = program.problem, len(program.problem.hours)
     for j, t, columns in _with_starts(program):
-        stay = program.problem.options[j].min_up_hours
+        stay = problem.options[j].min_up_hours
         if stay > 1:
-            earlier = [t - back for back in range(min(stay, hours)) if t - back >= 0 or program.problem.cyclic]
-            started = [program.fleets[j, h % hours].started for h in earlier if (j, h % hours) in program.fleets]
-            yield f"stay_{j}_{t}", pulp.lpSum(started) - columns.running <= 0
+            lately = [t - back for back in range(min(stay, hours)) if t >= back or problem.cyclic]
+            started = [(program.fleets[j, hour % hours].started, 1.0) for hour in lately]
+            yield f"stay_{j}_{t}", _sum(started, _times(columns.running, -1)) <= 0
 
 
 def no_hour_costs_too_much(program: Program) -> Iterator[Row]:
-    """Budget of an hour: sum_j c_jt a_jt <= C for every t."""
+    """Budget of an hour: sum_j (c_jt a_jt + 3600 sum_bi e_bj lambda_bt z_bjti + kappa_j u_jt) <= C for every t."""
     limit = program.problem.max_usd_per_hour
     if limit is None:
         return
     for t in range(len(program.problem.hours)):
-        spent = [
-            float(program.problem.options[j].usd_per_hour[t]) * columns.running for j, columns in program.of_hour(t)
-        ]
+        spent = [_spent(program, j, t) for j, _ in program.of_hour(t)]
         if spent:
-            yield f"budget_{t}", pulp.lpSum(spent) <= limit
+            yield f"budget_{t}", _sum(*spent) <= limit
 
 
 def _with_starts(program: Program) -> Iterator[tuple[int, int, FleetColumns]]:
     for (j, t), columns in program.fleets.items():
         if columns.started is not None:
             yield j, t, columns
-
-
-def _running_before(program: Program, j: int, t: int) -> Any:
-    hours = len(program.problem.hours)
-    if t == 0 and not program.problem.cyclic:
-        return 0
-    before = program.fleets.get((j, (t - 1) % hours))
-    return 0 if before is None else before.running
 
 
 RULES: Final[Sequence[Callable[[Program], Iterator[Row]]]] = (

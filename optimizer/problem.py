@@ -6,16 +6,29 @@ instance type, one profile, one batch setting. Instances of an option in an hour
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+LOAD_TOLERANCE: Final = 1e-9
+"""Share of itself by which a load may exceed the instances that carry it: rounding of sums, nothing else."""
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 HOURS_PER_MONTH: Final = 730.0
+
+
+def fewest_that_carry(load: float) -> int:
+    """How many instances carry so many instances' worth of load?
+
+    >>> fewest_that_carry(3.0000000001), fewest_that_carry(3.1)
+    (3, 4)
+    """
+    return math.ceil(load / (1 + LOAD_TOLERANCE))
 
 
 @dataclass(frozen=True)
@@ -49,8 +62,11 @@ class CapacityCurve:
         """
         if instances < 1:
             return 0.0
-        row = int(np.searchsorted(self.instances, instances, side="right")) - 1
-        return float(self.rps_per_instance[workload, row] * instances)
+        return float(self.rps_per_instance[workload, self.segment(instances)] * instances)
+
+    def segment(self, instances: int) -> int:
+        """Index of the column that holds for so many instances, at least one."""
+        return int(np.searchsorted(self.instances, instances, side="right")) - 1
 
     def scaled(self, by: float) -> CapacityCurve:
         """The same curve with every capacity multiplied."""
@@ -89,6 +105,33 @@ class Option:
     """Hours for which an instance that was started stays."""
     detail: Any = None
     """What it stands for, for whoever made it."""
+
+    @property
+    def keeps_instances(self) -> bool:
+        """Whether an hour's instances depend on those of the hours before it."""
+        return self.start_usd > 0 or self.min_up_hours > 1
+
+    def survivors(self, running: int) -> int:
+        """How many of so many running instances are left after the worst loss that the plan must bear?
+
+        Of 8 instances in three zones one zone holds 3:
+
+        >>> one, curve = np.ones(1), CapacityCurve(np.array([1]), np.ones((1, 1)))
+        >>> Option("a", "a", curve, one, one, one, one, zones=3).survivors(8)
+        5
+        """
+        left = running if self.zones == 1 else running - -(-running // self.zones)
+        return max(0, left - self.spare)
+
+    def running(self, survivors: int) -> int:
+        """How many instances must run so that this many are left after the worst loss?
+
+        The inverse of :meth:`survivors`: with Z zones ceil(Z n / (Z - 1)), n the survivors and spares together.
+        """
+        if survivors == 0:
+            return 0
+        needed = survivors + self.spare
+        return needed if self.zones == 1 else -(-needed * self.zones // (self.zones - 1))
 
 
 @dataclass(frozen=True)
@@ -135,14 +178,26 @@ class PlanProblem:
             raise ValueError(f"accuracy floors must be {(b,)}")
         if len({option.name for option in self.options}) < len(self.options):
             raise ValueError("options need names of their own")
+        if not np.isfinite(self.weight_h).all() or (self.weight_h < 0).any():
+            raise ValueError("weights must be finite and not negative")
+        for quota in self.quotas:
+            if not all(0 <= j < len(self.options) for j in quota.options):
+                raise ValueError(f"{quota.name}: there are {len(self.options)} options")
         for option in self.options:
-            shapes = (option.usd_per_hour.shape, option.usd_per_request.shape, option.accuracy.shape)
-            if shapes != ((t,), (b,), (b,)) or option.memory_gib.shape != (b,):
-                raise ValueError(f"{option.name}: arrays of the wrong shape")
-            if option.curve.rps_per_instance.shape[0] != b:
-                raise ValueError(f"{option.name}: a capacity for each of {b} workloads is needed")
-            if not np.isfinite(option.usd_per_hour).all() or (option.usd_per_hour < 0).any():
+            self._check(option)
+
+    def _check(self, option: Option) -> None:
+        b, t = len(self.workloads), len(self.hours)
+        shapes = (option.usd_per_hour.shape, option.usd_per_request.shape, option.accuracy.shape)
+        if shapes != ((t,), (b,), (b,)) or option.memory_gib.shape != (b,):
+            raise ValueError(f"{option.name}: arrays of the wrong shape")
+        if option.curve.rps_per_instance.shape[0] != b:
+            raise ValueError(f"{option.name}: a capacity for each of {b} workloads is needed")
+        for prices in (option.usd_per_hour, option.usd_per_request, np.array([option.start_usd])):
+            if not np.isfinite(prices).all() or (prices < 0).any():
                 raise ValueError(f"{option.name}: prices must be finite and not negative")
+        if option.zones < 1 or option.spare < 0 or option.min_up_hours < 0 or (option.max_instances or 0) < 0:
+            raise ValueError(f"{option.name}: counts must not be negative, zones at least 1")
 
     @property
     def floors(self) -> Floats:
@@ -154,11 +209,33 @@ class PlanProblem:
         """Hours that all periods stand for together."""
         return float(self.weight_h.sum())
 
-    def most_instances(self, option: int, hour: int) -> int:
-        """How many instances of an option could ever be of use in an hour? Enough to serve all of it alone."""
+    def most_survivors(self, option: int, hour: int) -> int:
+        """How many instances of an option, spares aside, could ever be of use in an hour?
+
+        The fewest that carry alone everything that the option can serve at all: prices are not negative and fees do not
+        depend on the count, so one more is never worth it. Fewer where the option's limit allows fewer.
+        """
         chosen = self.options[option]
-        rates = chosen.curve.rps_per_instance[:, 0]
-        able = rates > 0
-        load = float((self.demand_rps[able, hour] / rates[able]).sum()) if able.any() else 0.0
-        enough = int(np.ceil(load - 1e-9))
-        return enough if chosen.max_instances is None else min(enough, chosen.max_instances)
+        starts, rates, demand = chosen.curve.instances, chosen.curve.rps_per_instance, self.demand_rps[:, hour]
+        wanted = (rates > 0).any(axis=1) & (demand > 0)
+        if not wanted.any():
+            return 0
+        ends = [*(int(start) - 1 for start in starts[1:]), None]
+        enough = 0
+        for i, (low, high) in enumerate(zip(starts, ends, strict=True)):
+            able = wanted & (rates[:, i] > 0)
+            count = max(int(low), fewest_that_carry(float((demand[able] / rates[able, i]).sum())))
+            if (able == wanted).all() and (high is None or count <= high):
+                enough = count
+                break
+            enough = max(enough, count if high is None else min(count, high))
+        return enough if chosen.max_instances is None else min(enough, chosen.survivors(chosen.max_instances))
+
+    def segments(self, option: int, hour: int) -> list[tuple[int, int, int]]:
+        """Segments of an option's curve that could be of use in an hour: index, counts of survivors from and to."""
+        most = self.most_survivors(option, hour)
+        starts = [int(count) for count in self.options[option].curve.instances]
+        ends = [*(start - 1 for start in starts[1:]), most]
+        return [
+            (i, low, min(high, most)) for i, (low, high) in enumerate(zip(starts, ends, strict=True)) if low <= most
+        ]
