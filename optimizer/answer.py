@@ -121,12 +121,14 @@ def mended(problem: PlanProblem, running: Ints, survivors: Ints, share: Floats) 
     share[share < highs.FEASIBILITY] = 0.0
     total = share.sum(axis=1, keepdims=True)
     share = np.divide(share, total, out=np.zeros_like(share), where=total > 0)
-    for attempt in (share, level(problem, survivors, share)):
-        if attempt is not None:
-            fleets = _trimmed(problem, running, survivors, attempt)
-            if not broken_rules(problem, fleets.running, fleets.survivors, fleets.share):
-                return fleets
-    return None
+    fleets = _trimmed(problem, running, survivors, share)
+    if not broken_rules(problem, fleets.running, fleets.survivors, fleets.share):
+        return fleets
+    levelled = level(problem, survivors, share)
+    if levelled is None:
+        return None
+    fleets = _trimmed(problem, running, survivors, levelled)
+    return None if broken_rules(problem, fleets.running, fleets.survivors, fleets.share) else fleets
 
 
 def _trimmed(problem: PlanProblem, running: Ints, survivors: Ints, share: Floats) -> Fleets:

@@ -13,22 +13,20 @@ Segments of more instances than could be of use are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import pulp
 
+from optimizer.linear import Terms, times, total
 from optimizer.problem import Option, PlanProblem
 
 SECONDS_PER_HOUR: Final = 3600.0
 
 Row = tuple[str, Any]
 """A constraint's name, and the constraint."""
-
-Terms = list[tuple[Any, float]]
-"""Columns, each with its factor."""
 
 
 @dataclass
@@ -149,25 +147,10 @@ def _needed(found: Sequence[Segment], option: Option) -> Terms:
     return survivors + [(segment.chosen, float(option.spare)) for segment in found if option.spare]
 
 
-def _sum(*parts: Iterable[tuple[Any, float]]) -> Any:
-    """An expression in which a column stands once, however often it is among the terms; not at all with factor 0."""
-    factors: dict[str, float] = {}
-    columns = {}
-    for part in parts:
-        for column, factor in part:
-            factors[column.name] = factors.get(column.name, 0.0) + float(factor)
-            columns[column.name] = column
-    return pulp.LpAffineExpression([(columns[name], factor) for name, factor in factors.items() if factor])
-
-
-def _times(terms: Terms, by: float) -> Terms:
-    return [(column, factor * by) for column, factor in terms]
-
-
 def _spent(program: Program, j: int, t: int, *, hours: float = 1.0, starts: float = 1.0) -> Terms:
     """Dollars of a fleet for so many hours of running and so many of its starts."""
     problem, option, columns = program.problem, program.problem.options[j], program.fleets[j, t]
-    terms = _times(columns.running, hours * option.usd_per_hour[t])
+    terms = times(columns.running, hours * option.usd_per_hour[t])
     for segment in columns.segments:
         for b, share in segment.shares.items():
             terms.append((share, hours * SECONDS_PER_HOUR * option.usd_per_request[b] * problem.demand_rps[b, t]))
@@ -181,7 +164,7 @@ def monthly_cost(program: Program) -> Any:
     """
     problem = program.problem
     repeats = problem.month_h / len(problem.hours)
-    return _sum(*(_spent(program, j, t, hours=problem.weight_h[t], starts=repeats) for j, t in program.fleets))
+    return total(*(_spent(program, j, t, hours=problem.weight_h[t], starts=repeats) for j, t in program.fleets))
 
 
 def unserved_requests(program: Program) -> Any:
@@ -190,7 +173,7 @@ def unserved_requests(program: Program) -> Any:
     sum_bt lambda_bt l_bt / sum_bt lambda_bt
     """
     demand = program.problem.demand_rps
-    return _sum([(left, demand[b, t] / demand.sum()) for (b, t), left in program.unserved.items()])
+    return total([(left, demand[b, t] / demand.sum()) for (b, t), left in program.unserved.items()])
 
 
 def everything_is_served(program: Program) -> Iterator[Row]:
@@ -205,7 +188,7 @@ def everything_is_served(program: Program) -> Iterator[Row]:
         for b, shares in terms.items():
             if problem.demand_rps[b, t] > 0:
                 left = [(program.unserved[b, t], 1.0)] if program.unserved else []
-                yield f"serve_{b}_{t}", _sum(shares, left) == 1
+                yield f"serve_{b}_{t}", total(shares, left) == 1
 
 
 def no_fleet_carries_more_than_its_capacity(program: Program) -> Iterator[Row]:
@@ -215,7 +198,7 @@ def no_fleet_carries_more_than_its_capacity(program: Program) -> Iterator[Row]:
         rates = problem.options[j].curve.rps_per_instance
         for segment in columns.segments:
             load = [(share, problem.demand_rps[b, t] / rates[b, segment.index]) for b, share in segment.shares.items()]
-            yield f"load_{j}_{t}_{segment.index}", _sum(load, [(segment.survivors, -1.0)]) <= 0
+            yield f"load_{j}_{t}_{segment.index}", total(load, [(segment.survivors, -1.0)]) <= 0
 
 
 def a_segment_holds_for_its_counts(program: Program) -> Iterator[Row]:
@@ -229,10 +212,10 @@ def a_segment_holds_for_its_counts(program: Program) -> Iterator[Row]:
             if segment.chosen is not None:
                 i, n, s = segment.index, segment.survivors, segment.chosen
                 choices.append((s, 1.0))
-                yield f"least_{j}_{t}_{i}", _sum([(n, 1.0), (s, -segment.low)]) >= 0
-                yield f"most_{j}_{t}_{i}", _sum([(n, 1.0), (s, -segment.high)]) <= 0
+                yield f"least_{j}_{t}_{i}", total([(n, 1.0), (s, -segment.low)]) >= 0
+                yield f"most_{j}_{t}_{i}", total([(n, 1.0), (s, -segment.high)]) <= 0
         if len(choices) > 1:
-            yield f"one_segment_{j}_{t}", _sum(choices) <= 1
+            yield f"one_segment_{j}_{t}", total(choices) <= 1
 
 
 def a_zone_may_be_lost(program: Program) -> Iterator[Row]:
@@ -245,10 +228,10 @@ def a_zone_may_be_lost(program: Program) -> Iterator[Row]:
         option = program.problem.options[j]
         needed = _needed(columns.segments, option)
         if option.zones > 1 and needed:
-            kept = _times(columns.running, option.zones - 1)
-            yield f"zones_{j}_{t}", _sum(kept, _times(needed, -option.zones)) >= 0
+            kept = times(columns.running, option.zones - 1)
+            yield f"zones_{j}_{t}", total(kept, times(needed, -option.zones)) >= 0
         elif columns.started is not None and needed:
-            yield f"running_{j}_{t}", _sum(columns.running, _times(needed, -1)) >= 0
+            yield f"running_{j}_{t}", total(columns.running, times(needed, -1)) >= 0
 
 
 def options_keep_to_their_limits(program: Program) -> Iterator[Row]:
@@ -257,12 +240,12 @@ def options_keep_to_their_limits(program: Program) -> Iterator[Row]:
     for (j, t), columns in program.fleets.items():
         limit = problem.options[j].max_instances
         if limit is not None:
-            yield f"limit_{j}_{t}", _sum(columns.running) <= limit
+            yield f"limit_{j}_{t}", total(columns.running) <= limit
     for q, quota in enumerate(problem.quotas):
         for t in range(len(problem.hours)):
             held = [program.fleets[j, t].running for j in sorted(set(quota.options)) if (j, t) in program.fleets]
             if held:
-                yield f"quota_{q}_{t}", _sum(*held) <= quota.max_instances
+                yield f"quota_{q}_{t}", total(*held) <= quota.max_instances
 
 
 def answers_are_accurate_enough(program: Program) -> Iterator[Row]:
@@ -282,7 +265,7 @@ def answers_are_accurate_enough(program: Program) -> Iterator[Row]:
                 if b in segment.shares
             ]
             if any(margin < 0 for _, margin in margins):
-                yield f"accuracy_{b}_{t}", _sum(margins) >= 0
+                yield f"accuracy_{b}_{t}", total(margins) >= 0
 
 
 def models_fit_into_memory(program: Program) -> Iterator[Row]:
@@ -295,10 +278,10 @@ def models_fit_into_memory(program: Program) -> Iterator[Row]:
         if not columns.hosted:
             continue
         loaded = [(hosted, option.memory_gib[b]) for b, hosted in columns.hosted.items()]
-        yield f"memory_{j}_{t}", _sum(loaded) <= float(option.device_memory_gib)
+        yield f"memory_{j}_{t}", total(loaded) <= float(option.device_memory_gib)
         for b, hosted in columns.hosted.items():
             served = [(segment.shares[b], 1.0) for segment in columns.segments if b in segment.shares]
-            yield f"hosted_{b}_{j}_{t}", _sum(served, [(hosted, -1.0)]) <= 0
+            yield f"hosted_{b}_{j}_{t}", total(served, [(hosted, -1.0)]) <= 0
 
 
 def starting_is_counted(program: Program) -> Iterator[Row]:
@@ -309,7 +292,7 @@ def starting_is_counted(program: Program) -> Iterator[Row]:
     problem = program.problem
     for j, t, columns in _with_starts(program):
         before = program.fleets[j, (t - 1) % len(problem.hours)].running if t or problem.cyclic else []
-        yield f"start_{j}_{t}", _sum([(columns.started, 1.0)], _times(columns.running, -1), before) >= 0
+        yield f"start_{j}_{t}", total([(columns.started, 1.0)], times(columns.running, -1), before) >= 0
 
 
 def what_was_started_stays(program: Program) -> Iterator[Row]:
@@ -320,7 +303,7 @@ def what_was_started_stays(program: Program) -> Iterator[Row]:
         if stay > 1:
             lately = [t - back for back in range(min(stay, hours)) if t >= back or problem.cyclic]
             started = [(program.fleets[j, hour % hours].started, 1.0) for hour in lately]
-            yield f"stay_{j}_{t}", _sum(started, _times(columns.running, -1)) <= 0
+            yield f"stay_{j}_{t}", total(started, times(columns.running, -1)) <= 0
 
 
 def no_hour_costs_too_much(program: Program) -> Iterator[Row]:
@@ -331,7 +314,7 @@ def no_hour_costs_too_much(program: Program) -> Iterator[Row]:
     for t in range(len(program.problem.hours)):
         spent = [_spent(program, j, t) for j, _ in program.of_hour(t)]
         if spent:
-            yield f"budget_{t}", _sum(*spent) <= limit
+            yield f"budget_{t}", total(*spent) <= limit
 
 
 def _with_starts(program: Program) -> Iterator[tuple[int, int, FleetColumns]]:

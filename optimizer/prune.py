@@ -45,7 +45,7 @@ def _replaced_by(problem: PlanProblem, g: int) -> Flags:
     if good.max_instances is not None or falls or good.memory_gib[able].sum() > good.device_memory_gib:
         return np.zeros(len(options), dtype=bool)
     asks = ~np.isnan(problem.floors)
-    replaced = (
+    replaced: Flags = (
         (good.usd_per_hour <= np.array([d.usd_per_hour for d in options])).all(axis=1)
         & (good.usd_per_request <= np.array([d.usd_per_request for d in options])).all(axis=1)
         & (good.start_usd <= np.array([d.start_usd for d in options]))
@@ -57,7 +57,7 @@ def _replaced_by(problem: PlanProblem, g: int) -> Flags:
     for quota in problem.quotas:
         if g in quota.options:
             replaced &= np.isin(np.arange(len(options)), quota.options)
-    for d in np.flatnonzero(replaced):
+    for d in np.flatnonzero(replaced).tolist():
         counts = np.union1d(good.curve.instances, options[d].curve.instances)
         replaced[d] = (_rates(problem, g, counts) >= _rates(problem, d, counts)).all()
     return replaced

@@ -48,5 +48,7 @@ def _together(problem: PlanProblem, places: list[list[Part]], answers: list[Answ
         raise ArithmeticError("; ".join(broken))
     usd = usd_per_month(problem, running, share)
     bound = min(bound, usd)
-    status = "optimal" if usd - bound <= gap * usd + 1e-9 else "feasible"
-    return Solution(status, usd, bound, running, survivors, share, unserved, build_s, solve_s)
+    within = usd - bound <= gap * usd + 1e-9
+    return Solution(
+        "optimal" if within else "feasible", usd, bound, running, survivors, share, unserved, build_s, solve_s
+    )
