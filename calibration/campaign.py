@@ -87,34 +87,50 @@ class Outcome:
 def run_campaign(campaign: Campaign, messages: Messages) -> Outcome:
     """Measure every variant, and write a profile for each of which anything could be measured.
 
-    Raises
-    ------
-    InputError
-        When nothing may be measured at all: a store of another sweep is in the way.
+    What stops it (Ctrl-C) leaves the stores behind, and says so.
     """
     measured: list[Measured] = []
     problems: list[Problem] = []
+    begun: list[Path] = []
     several = len(campaign.variants) > 1
-    for number, (variant, path) in enumerate(campaign.variants):
-        with messages.progress("measuring") as watch:
-            prefix = f"{variant.runtime} {variant.precision}: " if several else ""
-            mine = _Shifted(watch, prefix, number / len(campaign.variants), 1 / len(campaign.variants))
-            try:
-                one, failed = _measure_one(campaign, variant, path, mine, messages)
-            except RefusedError as error:
-                problems.append(_refusal(variant, str(error), several=several))
-                continue
-            except InputError as error:
-                problems += error.problems
-                continue
-        problems += [_failure(variant, record, several=several) for record in failed]
-        if one is not None:
-            measured.append(one)
-            messages.say(f"wrote {path}")
-    for _, path in campaign.variants:
-        if not problems or not _holds_rounds(partial_path(path)):
-            partial_path(path).unlink(missing_ok=True)
+    try:
+        for number, (variant, path) in enumerate(campaign.variants):
+            with messages.progress("measuring") as watch:
+                prefix = f"{variant.runtime} {variant.precision}: " if several else ""
+                mine = _Shifted(watch, prefix, number / len(campaign.variants), 1 / len(campaign.variants))
+                try:
+                    task = _task(campaign, variant, path)
+                    _begin(task, messages, fresh=campaign.fresh)
+                    begun.append(task.partial)
+                    one, failed = _measure_one(campaign, task, path, mine, messages)
+                except RefusedError as error:
+                    problems.append(_refusal(variant, str(error), several=several))
+                    continue
+                except InputError as error:
+                    problems += error.problems
+                    continue
+            problems += [_failure(variant, record, several=several) for record in failed]
+            if one is not None:
+                measured.append(one)
+                messages.say(f"wrote {path}")
+        if not problems:
+            for partial in begun:
+                partial.unlink(missing_ok=True)
+    finally:
+        _say_what_is_kept(begun, messages)
     return Outcome(measured=tuple(measured), problems=tuple(dict.fromkeys(problems)))
+
+
+def _say_what_is_kept(begun: Sequence[Path], messages: Messages) -> None:
+    """Tell where an unfinished sweep goes on; a store that has nothing in it is taken away."""
+    kept = []
+    for partial in begun:
+        if _holds_rounds(partial):
+            kept.append(str(partial))
+        else:
+            partial.unlink(missing_ok=True)
+    if kept:
+        messages.say(f"what was measured is kept in {', '.join(kept)}: the same command goes on from there")
 
 
 def _holds_rounds(partial: Path) -> bool:
@@ -122,11 +138,8 @@ def _holds_rounds(partial: Path) -> bool:
     return kept is not None and bool(kept.kept("round"))
 
 
-def _measure_one(
-    campaign: Campaign, variant: Variant, path: Path, watch: Watch, messages: Messages
-) -> tuple[Measured | None, list[dict[str, Any]]]:
-    """A variant, and which of its batch sizes failed."""
-    task = Task(
+def _task(campaign: Campaign, variant: Variant, path: Path) -> Task:
+    return Task(
         variant=variant,
         batches=campaign.batches,
         settings=campaign.settings,
@@ -137,22 +150,26 @@ def _measure_one(
         operators=path.with_suffix(".ops.json") if campaign.operators else None,
         open_session=campaign.open_session,
     )
-    _begin(task, messages, fresh=campaign.fresh)
+
+
+def _measure_one(
+    campaign: Campaign, task: Task, path: Path, watch: Watch, messages: Messages
+) -> tuple[Measured | None, list[dict[str, Any]]]:
+    """A variant, and which of its batch sizes failed."""
     observations = measure_variant(task, watch)
     failed = list(observations.notes.get("failures", ()))
     if not observations.rows:
         return None, failed
     observations = _completed(observations, campaign, task, watch, messages)
-    operators = task.operators if task.operators is not None and task.operators.exists() else None
     kept = read_kept(task.partial)
     told = [] if kept is None else [record for record in kept.kept("operators") if "lines" in record]
     one = Measured(
-        variant=variant,
+        variant=task.variant,
         path=path,
         observations=observations,
         profile=_written(observations, campaign, path),
-        operators=operators,
-        operator_lines=tuple(told[-1]["lines"]) if told and operators is not None else (),
+        operators=task.operators if told else None,
+        operator_lines=tuple(told[-1]["lines"]) if told and task.operators is not None else (),
     )
     return one, failed
 
@@ -160,7 +177,7 @@ def _measure_one(
 def identity(settings: Settings, variant: Variant) -> dict[str, Any]:
     """What must be the same for a sweep to go on: the variant, the settings, the machine and its frameworks."""
     asked = {each.name: getattr(variant, each.name) for each in fields(variant)}
-    return {**{key: value for key, value in asked.items() if value}, **asdict(settings), **fingerprint()}
+    return {**{key: value for key, value in asked.items() if value is not None}, **asdict(settings), **fingerprint()}
 
 
 def _begin(task: Task, messages: Messages, *, fresh: bool) -> None:

@@ -142,7 +142,7 @@ def stages(
         session.close()
     return {
         "process_start_s": started_s - began_s,
-        "import_s": imported_s - started_s,
+        "import_s": imported_s - started_s if framework is not None else 0.0,
         "load_s": loaded_s - imported_s,
         "first_inference_s": prepared_s - loaded_s + warmed.first_s,
         "warm_up_s": warmed.seconds - warmed.first_s,

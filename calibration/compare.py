@@ -98,7 +98,9 @@ def compare(a: ProfileFile, b: ProfileFile) -> Comparison:
         if shared:
             cautions.append("no batch size was measured in both: B is read from its curve at those of A")
         elif not (a.has_curve and b.has_curve):
-            cautions.append("a profile of step times of an LLM has no batch curve: there is no speed-up to tell")
+            cautions.append(
+                "a profile has no batch curve (step times of an LLM, or loads alone): there is no speed-up to tell"
+            )
         else:
             cautions.append("no batch size lies in the range of both: there is no speed-up to tell")
     pairs = [(mine[batch], theirs[batch]) for batch in shared]

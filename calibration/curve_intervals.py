@@ -47,8 +47,8 @@ def resampled_means(points: JoinedPoints, rng: np.random.Generator) -> tuple[Flo
     Repeats tell most, since they hold the spread from run to run: means are drawn from Student's t distribution with
     the pooled spread of all repeats, which batch sizes without repeats of their own share. Single executions hold only
     the spread within one run: they are drawn with replacement. Failing both, from RESIDUALS_NEED batch sizes on, the
-    distances of the points from two straight parts are drawn; they hold whatever bends the curve, too, so such
-    intervals are wide rather than narrow.
+    distances of the points from two straight parts (logarithms of their ratio) are drawn; they hold whatever bends the
+    curve, too, so such intervals are wide rather than narrow.
 
     References
     ----------
@@ -85,10 +85,10 @@ def _by_repeats(
 
 def _by_residuals(points: JoinedPoints, rng: np.random.Generator) -> Floats:
     trend = fit_two_parts(points.batch, points.ms, points.weight).at(points.batch)
-    residual = points.ms / trend - 1
+    residual = np.log(points.ms / trend)
     widened = np.sqrt(len(residual) / (len(residual) - _TREND_FREEDOM))
     chosen = rng.choice(residual - residual.mean(), size=(RESAMPLES, len(residual)))
-    means: Floats = points.ms * np.maximum(1 + widened * chosen, _LEAST)
+    means: Floats = points.ms * np.exp(widened * chosen)
     return means
 
 

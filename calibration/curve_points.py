@@ -117,10 +117,10 @@ def _coverage(points: JoinedPoints) -> list[str]:
         found.append(f"only batch {sizes[0]} was measured: nothing tells how the time grows with the batch")
     elif len(sizes) < FEW:
         listed = " and ".join([", ".join(map(str, sizes[:-1])), str(sizes[-1])])
-        found.append(f"only batch {listed} were measured: between them the curve is a guess")
+        found.append(f"only batches {listed} were measured: between them the curve is a guess")
     for small, large in pairwise(sizes):
         if large / small > SPARSE:
-            found.append(f"nothing was measured between batch {small} and {large}")
+            found.append(f"nothing was measured between batches {small} and {large}")
     return found
 
 

@@ -25,6 +25,7 @@ from calibration.load_generator import Generator, Run, runner
 from calibration.observation import Observations
 from calibration.observation_table import columns_of, rows_of
 from calibration.problems import InputError
+from calibration.queue_delay import with_measured_delay
 from calibration.request_file import add_requests
 from calibration.token_stream import openai_service
 from calibration.triton_statistics import ModelStatistics, executions_of, read_statistics
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from calibration.console import Watch
     from calibration.http_connection import Answer
 
-__all__ = ["EndpointSettings", "Load", "executions_of", "measure_endpoint", "measure_null_model"]
+__all__ = ["EndpointSettings", "Load", "Served", "measure_endpoint", "measure_null_model", "measure_server"]
 
 _KIND: Final = "load"
 """Kind of a row in the store."""
@@ -47,6 +48,41 @@ class Kept(Protocol):
 
     def kept(self, kind: str) -> list[dict[str, Any]]:
         """Rows that an interrupted measurement left."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Served:
+    """Everything that a served model tells of itself through HTTP."""
+
+    clients: Observations
+    """What clients saw, one row a load."""
+    executions: Observations | None
+    """The server's own executions by batch size, where it keeps statistics."""
+    null_model: Observations | None
+    """The same server with a model that takes no time, where there is one to ask."""
+
+    @property
+    def measured(self) -> list[Observations]:
+        """What a profile is fitted to, beside the null model."""
+        return [self.clients] if self.executions is None else [self.executions, self.clients]
+
+
+def measure_server(settings: EndpointSettings, watch: Watch | None = None, store: Kept | None = None) -> Served:
+    """What does a fit need of this service? Its clients' rows, its executions, and the model that takes no time.
+
+    The null model tells how long the server waits for a fuller batch, too; where that is not what it is told to, the
+    rows carry the delay measured and a warning says so (:mod:`calibration.queue_delay`).
+
+    Raises
+    ------
+    InputError
+        As :func:`measure_endpoint` does.
+    """
+    clients = measure_endpoint(settings, watch, store)
+    null_model = measure_null_model(settings, watch, store)
+    if null_model is not None:
+        clients = with_measured_delay(clients, null_model)
+    return Served(clients=clients, executions=executions_of(clients), null_model=null_model)
 
 
 def measure_endpoint(settings: EndpointSettings, watch: Watch | None = None, store: Kept | None = None) -> Observations:

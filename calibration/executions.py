@@ -30,6 +30,7 @@ from calibration.curve import CurvePoint
 from calibration.idle import IdlePoint, idle_points, is_idle
 from calibration.observation import Observation
 from calibration.problems import InputError, Problem
+from calibration.profile import LARGEST_BATCH, LONGEST_MS, SHORTEST_MS
 from calibration.saturation import Saturated
 from calibration.scatter import ScatterPoint
 
@@ -44,6 +45,10 @@ QUIET: Final = 0.3
 
 ROUNDS: Final = "round_medians_ms"
 """Note of a row: medians of rounds of measurement that took turns with other batch sizes."""
+
+
+OF_MEANS: Final = "percentiles_of"
+"""Note of a row: its samples are means of several executions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +96,11 @@ def executions_in(
     InputError
         When nothing holds a latency.
     """
-    idle = [row for row in server if is_idle(row)]
+    idle = [row for row in server if is_idle(row) and _is_point(row)]
     fewest = min((row.model_instances for row in idle), default=1)
     idle = [row for row in idle if row.model_instances == fewest]
-    alone = [row for row in device if row.mean_ms is not None and float(row.batch).is_integer()]
+    fewest = min((row.model_instances for row in device), default=1)
+    alone = [row for row in device if _is_point(row) and row.model_instances == fewest]
     if alone:
         return Executions(
             points=tuple(map(_device_point, alone)),
@@ -103,6 +109,7 @@ def executions_in(
             lone=tuple(idle_points(idle, waited=waited)),
             timed=True,
             basis="executions timed on the device",
+            warnings=tuple(_of_means(alone)),
         )
     warnings: list[str] = []
     if not idle:
@@ -110,7 +117,11 @@ def executions_in(
     lone = _with_executions(idle_points(idle, waited=waited), saturated, warnings)
     return Executions(
         points=tuple(
-            CurvePoint(batch=point.batch, mean_ms=point.execution_ms or point.latency_ms, executions=point.requests)
+            CurvePoint(
+                batch=point.batch,
+                mean_ms=max(point.execution_ms or point.latency_ms, SHORTEST_MS),
+                executions=point.requests,
+            )
             for point in lone
         ),
         scatter=tuple(map(_lone_scatter, lone)),
@@ -178,7 +189,7 @@ def _unhidden(point: IdlePoint, between: float | None, hidden: dict[int, tuple[f
 
 def _least_loaded(server: Sequence[Observation], warnings: list[str]) -> list[Observation]:
     """Rows to take for idle ones where none is: the least load of each batch size, with a word of warning."""
-    usable = [row for row in server if row.mean_ms is not None and float(row.batch).is_integer() and not row.merged]
+    usable = [row for row in server if _is_point(row) and not row.merged]
     if not usable:
         rule = "must hold the latency of at least one execution, or of one request"
         problem = Problem("measurements", None, None, "", rule, None, "Measure with one request at a time.")
@@ -195,6 +206,22 @@ def _least_loaded(server: Sequence[Observation], warnings: list[str]) -> list[Ob
             " Measure with one request at a time"
         )
     return rows
+
+
+def _is_point(row: Observation) -> bool:
+    """Whether a batch curve can hold this row: a whole batch size and a time, both within what a profile can state."""
+    whole = float(row.batch).is_integer() and 1 <= row.batch <= LARGEST_BATCH
+    return whole and row.mean_ms is not None and SHORTEST_MS <= row.mean_ms <= LONGEST_MS
+
+
+def _of_means(rows: Sequence[Observation]) -> list[str]:
+    """What must be said of points whose samples are means of several executions."""
+    sizes = [f"{row.batch:g}" for row in rows if row.notes.get(OF_MEANS)]
+    if not sizes:
+        return []
+    return [
+        f"executions of batch {', '.join(sizes)} are too short for the clock: their scatter is that of means of several"
+    ]
 
 
 def _outstanding(row: Observation) -> float:

@@ -83,13 +83,14 @@ def curve_figure(file: ProfileFile) -> Figure:
 
     Of step times of an LLM, which have no batch curve: what an output token and a prompt take.
     """
-    if not file.has_curve:
+    if not file.has_curve and file.llm:
         from calibration.llm_figure import draw_steps
 
         figure, panels = _two_panels(heights=(1, 1), shared=False)
-        draw_steps(panels, file.llm or {})
+        draw_steps(panels, file.llm)
         _titled(figure, [file])
         return figure
+    _check_curves(file)
     figure, (above, below) = _two_panels(heights=(3, 2))
     drawn = _curve(above, file, "blue", "o", "-")
     profile, points = profile_in(file), points_of(file)
@@ -125,10 +126,7 @@ def curve_figure(file: ProfileFile) -> Figure:
 
 def comparison_figure(comparison: Comparison) -> Figure:
     """Two curves with their intervals, and the speed-up below with its own."""
-    for file in (comparison.a, comparison.b):
-        if not file.has_curve:
-            rule, remedy = "needs two batch curves to draw", "Leave it out: step times of an LLM have none."
-            raise InputError([Problem("<command line>", None, None, "--figure", rule, file.name, remedy)])
+    _check_curves(comparison.a, comparison.b)
     figure, (above, below) = _two_panels(heights=(3, 2))
     _curve(above, comparison.a, "blue", "o", "-", label=f"A: {comparison.a.name}")
     _curve(above, comparison.b, "vermilion", "s", "--", label=f"B: {comparison.b.name}")
@@ -156,6 +154,14 @@ def comparison_figure(comparison: Comparison) -> Figure:
     _log_ticks(above)
     _titled(figure, [comparison.a, comparison.b])
     return figure
+
+
+def _check_curves(*files: ProfileFile) -> None:
+    """Refuse to draw what is not there."""
+    for file in files:
+        if not file.has_curve:
+            rule, remedy = "needs a batch curve to draw", "Leave it out: this profile has none."
+            raise InputError([Problem("<command line>", None, None, "--figure", rule, file.name, remedy)])
 
 
 def _two_panels(heights: tuple[int, int], *, shared: bool = True) -> tuple[Figure, tuple[Axes, Axes]]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from calibration.curve import BatchCurve, CurvePoint, fit_curve
+from calibration.decoder import halves_joined
 from calibration.executions import ROUNDS, Executions, executions_in
 from calibration.observation import Observation, Observations
 from calibration.observation_table import columns_of
@@ -65,6 +66,7 @@ def fit_profile(
     >>> file.service_model.method, file.service_model.latency_ms
     ('points', (10.0, 24.0, 40.0))
     """
+    measured = halves_joined(measured)
     content: dict[str, Any] = {"schema": 1, "name": name, "provenance": joined_provenance(measured), **_kept(measured)}
     server = [row for one in measured if one.scope == "server" for row in one.rows]
     if server:
@@ -76,6 +78,9 @@ def fit_profile(
         from calibration.llm_fit import fit_steps
 
         content["llm"] = fit_steps(steps, seed=seed).model_dump(mode="json", exclude_none=True)
+        timed = [row for one in steps if one.scope == "device" for row in one.rows]
+        if timed:
+            content["steps"] = columns_of(timed)
     if batches or not steps:
         content |= _batch_model(batches, null_model, seed, told)
     elif told:

@@ -103,13 +103,18 @@ def exact_mean_ms(row: Observation, step: float) -> float:
 
 
 def _idle_point(row: Observation, step: float, waited: float) -> IdlePoint:
-    delay = (number_in(row.notes, DELAY) or 0.0) * waited
     parts = {name: row.parts_ms[name] for name in PARTS if name in row.parts_ms}
+    if sum(parts.get(name, 0.0) for name in EXECUTION) <= 0:
+        parts = {name: ms for name, ms in parts.items() if name not in EXECUTION}
+    latency = exact_mean_ms(row, step)
+    delay = (number_in(row.notes, DELAY) or 0.0) * waited
     if "queue" in parts:
-        queued = delay if row.idle else parts["queue"]
-        parts["queue"] = max(parts["queue"] - queued, 0.0)
-        delay = queued if "compute" in parts else delay
-    latency = exact_mean_ms(row, step) - delay
+        delay = delay if row.idle else parts["queue"]
+        parts["queue"] = max(parts["queue"] - delay, 0.0)
+    if row.idle or "compute" in parts:
+        # Nobody waits longer than all in all: then the server did not wait as it is said to.
+        delay = delay if delay < latency else 0.0
+        latency -= delay
     start = number_in(row.notes, START)
     return IdlePoint(
         batch=int(row.batch),
@@ -172,7 +177,7 @@ def _scaled_down(parts: dict[str, float], excess: float) -> dict[str, float]:
     if given >= excess:
         return {name: value * (1 - excess / given) if name in outside else value for name, value in parts.items()}
     total = sum(parts.values()) - given
-    scale = (total - (excess - given)) / total
+    scale = max(total - (excess - given), 0.0) / total if total > 0 else 0.0
     return {name: 0.0 if name in outside else value * scale for name, value in parts.items()}
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from calibration.catalogue import shipped
 from calibration.origin import said
-from calibration.page import table
+from calibration.page import paragraph, table
 from calibration.points import profile_in
 from calibration.problems import InputError, Problem
 from calibration.profile_file import ProfileFile, read_profile_file
@@ -20,6 +20,9 @@ WIDTH: Final = 120
 """Columns of a line."""
 
 _UNKNOWN: Final = "-"
+
+_SOURCES: Final = ("repository", "source", "citation", "url", "tool")
+"""Where a source is looked for: the shortest that leads there first; the whole provenance is for ``calibrate show``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +81,6 @@ def _entry(name: str, path: Path) -> Listed:
     file = read_profile_file(path)
     told = file.provenance
     runtimes = dict.fromkeys(said(told[key]) for key in ("runtime", "server") if told.get(key))
-    source = next((said(told[key]) for key in ("source", "citation", "repository", "url", "tool") if told.get(key)), "")
     return Listed(
         name=name,
         model=said(told.get("model") or _UNKNOWN),
@@ -86,20 +88,32 @@ def _entry(name: str, path: Path) -> Listed:
         precision=said(told.get("precision") or _UNKNOWN),
         runtime=", ".join(runtimes) or _UNKNOWN,
         batches=_range(file),
-        date=said(told.get("date") or _UNKNOWN),
-        source=source or _UNKNOWN,
+        date=_date(said(told.get("date") or _UNKNOWN)),
+        source=next((said(told[key]) for key in _SOURCES if told.get(key)), _UNKNOWN),
         path=str(path),
     )
 
 
+def _date(text: str) -> str:
+    """The date in it, as exactly as it is told.
+
+    >>> _date("published 2022-02"), _date("2026-11-22"), _date("last spring")
+    ('2022-02', '2026-11-22', 'last spring')
+    """
+    found = re.search(r"\b(?:19|20)\d\d(?:-\d\d){0,2}\b", text)
+    return found.group() if found else text
+
+
 def _range(file: ProfileFile) -> str:
-    """Batch sizes that it may be used for; of step times of an LLM the sequences that run at once."""
+    """Batch sizes that it may be used for; of step times of an LLM the most sequences that run at once."""
     if file.has_curve:
         low, high = profile_in(file).range
         return f"{low}" if low == high else f"{low}-{high}"
-    ranges = (file.llm or {}).get("valid_range")
-    low, high = ranges.get("running", (0, 0)) if isinstance(ranges, Mapping) else (0, 0)
-    return f"LLM, {low:g}-{high:g} running"
+    if file.llm is None:
+        return "loads only"
+    ranges = file.llm.get("valid_range")
+    running = ranges.get("running") if isinstance(ranges, Mapping) else None
+    return f"{running[-1]:g} seqs" if running else "LLM"
 
 
 def chosen(entries: Iterable[Listed], *, model: str | None, device: str | None) -> tuple[Listed, ...]:
@@ -120,23 +134,31 @@ _COLUMNS: Final = {
     "runtime": "runtime",
     "batches": "batch",
     "date": "date",
-    "source": "source",
 }
-"""What is told of a profile, and the heading over it."""
+"""What is told of a profile on its line, and the heading over it."""
 
-_GIVE_WAY: Final = (("source", 24), ("runtime", 14), ("device", 14), ("model", 14), ("source", 8), ("device", 10))
+_GIVE_WAY: Final = (("runtime", 16), ("model", 18), ("device", 18), ("runtime", 10), ("model", 10), ("device", 10))
 """Columns that are cut where a line would be too long, in this order, and what they keep. Names are never cut."""
+
+_VENDOR: Final = re.compile(r"\b(?:NVIDIA|Intel\(R\)|AMD) ")
 
 
 def listing_lines(entries: Sequence[Listed]) -> list[str]:
-    """One line a profile, within WIDTH columns as far as names allow: what is too long is cut, with a mark."""
+    """One line a profile, within WIDTH columns as far as names allow; sources by number, below."""
+    sources = list(dict.fromkeys(entry.source for entry in entries))
     columns = {key: [head, *(getattr(entry, key) for entry in entries)] for key, head in _COLUMNS.items()}
+    columns["device"] = [_VENDOR.sub("", cell) for cell in columns["device"]]
+    columns["source"] = ["source", *(f"[{1 + sources.index(entry.source)}]" for entry in entries)]
     for key, fewest in _GIVE_WAY:
         widths = {one: max(map(len, cells)) for one, cells in columns.items()}
         too_long = sum(widths.values()) + 2 * (len(widths) - 1) - WIDTH
         if too_long > 0:
             columns[key] = [_cut(cell, max(widths[key] - too_long, fewest)) for cell in columns[key]]
-    return table([*zip(*columns.values(), strict=True)], "l" * len(columns))
+    lines = table([*zip(*columns.values(), strict=True)], "l" * len(columns))
+    lines.append("")
+    for number, words in enumerate(sources, start=1):
+        lines += paragraph(words, mark=f"[{number}] ", width=WIDTH)
+    return lines
 
 
 def _cut(text: str, width: int) -> str:

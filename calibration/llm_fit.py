@@ -17,7 +17,7 @@ steps of prompts and sequences, 24 of them seen           3 to 5 %        14 to 
 the same, none of them seen                               8 to 10 %       34 to 49 %
 TPOT at a concurrency between those seen, 288 servers     2.6 %           10 %
 TTFT there                                                7 %             43 %
-TPOT at twice the largest concurrency seen                8 %             32 %
+TPOT at twice the largest concurrency seen                8 %             30 %
 TTFT there                                                19 %            82 %
 TPOT for prompts and answers of other lengths             6 %             33 %
 TTFT there                                                18 %            83 %
@@ -35,7 +35,7 @@ from typing import Any, Final
 import numpy as np
 
 from calibration.llm_evidence import Evidence, Flags, Floats, StepMeasurements, evidence_of, lines_of
-from calibration.llm_form import Fitted, Form, forms_for, non_negative, solve
+from calibration.llm_form import Fitted, Form, forms_for, non_negative, prompt_lengths, solve
 from calibration.llm_steps import ClosedLoop, HeldOut, Ranges, StepModel
 from calibration.observation import Observations
 from calibration.problems import InputError, Problem
@@ -344,7 +344,7 @@ def _doubts(evidence: Evidence, rows: StepMeasurements, trial: _Trial, fitted: F
         )
     if decoding.any() and not fitted.form.context:
         yield "context was never varied: its cost is part of the sequences', and holds for that length alone"
-    if with_prompts.any() and not fitted.form.squared and fitted.form.method != "table":
+    if with_prompts.any() and len(prompt_lengths(rows)) < 3:
         yield "prompts were of one or two lengths: what a token of a prompt costs is little more than a guess"
     summary = _summary(trial.inside)
     if summary is None:

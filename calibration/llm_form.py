@@ -160,7 +160,7 @@ class Fitted:
 def forms_for(rows: StepMeasurements) -> Iterator[Form]:
     """Which forms could these measurements tell apart, from the simplest on?"""
     with_prompts, decoding = rows.prefill_steps > 0, rows.decode_steps > 0
-    lengths = np.unique(rows.prefill_tokens[with_prompts])
+    lengths = prompt_lengths(rows)
     several = len(lengths) > 2
     both = with_prompts & (rows.prefill_context > 0)
     shared = both & ~rows.served
@@ -186,6 +186,15 @@ def forms_for(rows: StepMeasurements) -> Iterator[Form]:
             running = running[1:] if len(running) > 2 else running
         if len(tokens) > 2 or len(running) > 2:
             yield replace(plain, method=method, tokens=tokens, running=running, squared=several and method != "table")
+
+
+def prompt_lengths(rows: StepMeasurements) -> Floats:
+    """Tokens of prompts of which steps were measured, each once.
+
+    In the mean step that clients' time per output token tells, they vary with the load and tell nothing apart.
+    """
+    told: Floats = np.unique(rows.prefill_tokens[(rows.prefill_steps > 0) & (rows.kind != "tpot")])
+    return told
 
 
 def solve(form: Form, rows: StepMeasurements) -> Fitted:

@@ -118,7 +118,9 @@ def doubts_of(rounds: Sequence[Record]) -> list[Doubt]:
             found += doubt_of_clocks(reading.sm_mhz[0], reading.sm_mhz[2])
         found += [Doubt("throttled", reason) for reason in reading.slowed_by if reason in HARMFUL]
     loads = [record["load"] for record in rounds if record["load"] is not None]
-    return found + doubt_of_load(max(loads, default=None), os.cpu_count() or 1)
+    # Only a CPU's meter tells how much of the processors this process got: a GPU's has clocks, and means the GPU.
+    got = reading.utilisation if reading is not None and reading.sm_mhz is None else None
+    return found + doubt_of_load(max(loads, default=None), os.cpu_count() or 1, got)
 
 
 def _rounds(store: Store, batch: int) -> list[dict[str, Any]]:

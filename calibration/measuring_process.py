@@ -196,7 +196,7 @@ def _end(process: Any, grace_s: float) -> None:
 
 def _is_complete(store: Store, task: Task) -> bool:
     """Whether nothing is left to do; what belongs to a sweep besides its rounds included."""
-    return not missing(store, task.batches, task.settings) and (task.operators is None or task.operators.exists())
+    return not missing(store, task.batches, task.settings) and (task.operators is None or bool(store.kept("operators")))
 
 
 def _tried(store: Store | None) -> int:
@@ -302,7 +302,7 @@ def _keep_outputs(session: Session, store: Store) -> None:
 
 
 def _profile_operators(task: Task, session: Session, batches: list[int], watch: Watch, store: Store) -> None:
-    if task.operators is None or task.operators.exists():
+    if task.operators is None or store.kept("operators"):
         return
     import json
 

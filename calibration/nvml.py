@@ -86,7 +86,6 @@ class NvmlMeter:
         nvml, handle = self._nvml, self._handle
         found = {
             "gpu": _text(_asked(nvml, "nvmlDeviceGetName", handle)),
-            "gpu_uuid": _text(_asked(nvml, "nvmlDeviceGetUUID", handle)),
             "driver": _text(_asked(nvml, "nvmlSystemGetDriverVersion")),
             "power_limit_w": _scaled(_asked(nvml, "nvmlDeviceGetEnforcedPowerLimit", handle), 1e-3),
             "max_sm_mhz": _asked(nvml, "nvmlDeviceGetMaxClockInfo", handle, nvml.NVML_CLOCK_SM),

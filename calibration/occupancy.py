@@ -97,10 +97,12 @@ def occupying(executions: Executions, *, launches: bool = True) -> Executions:
     times: dict[int, list[float]] = {}
     for point in executions.points:
         times.setdefault(point.batch, []).append(point.mean_ms)
-    apart = launch_ms({batch: mean(alike) for batch, alike in times.items()})
+    means = {batch: mean(alike) for batch, alike in times.items()}
+    apart = launch_ms(means)
+    left = {batch: 1 - apart[batch] / ms for batch, ms in means.items()}
     return replace(
         executions,
-        points=tuple(replace(point, mean_ms=point.mean_ms - apart[point.batch]) for point in executions.points),
+        points=tuple(replace(point, mean_ms=point.mean_ms * left[point.batch]) for point in executions.points),
         scatter=tuple(_shortened(point, apart[point.batch]) for point in executions.scatter),
     )
 

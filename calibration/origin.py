@@ -14,6 +14,7 @@ _SOURCES: Final = ("citation", "source", "url", "repository", "commit", "path", 
 
 _MOST_PARTS: Final = 8
 _WIDEST_KEY: Final = 32
+_DIGITS: Final = 7
 
 
 def subject(file: ProfileFile) -> str:
@@ -32,10 +33,22 @@ def subject(file: ProfileFile) -> str:
 
 
 def source(file: ProfileFile) -> str:
-    """Who says so, since when, with what?"""
-    told = file.provenance
-    words = (_short_hash(said(told[key])) for key in _SOURCES if told.get(key))
-    return ", ".join(dict.fromkeys(words)) or "source not stated"
+    """Who says so, since when, with what? Nothing that was said before is said again.
+
+    >>> told = {"source": "vendor/models@276f0a6, a/README.md line 9", "repository": "vendor/models", "date": "2022",
+    ...         "url": "https://example.org/vendor/models", "commit": "276f0a680a6775aa46005d6d34170f3c616e56dd"}
+    >>> file = {"schema": 1, "provenance": told, "measurements": {"batch": [1], "latency_ms": [5]}}
+    >>> source(ProfileFile.model_validate(file))
+    'vendor/models@276f0a6, a/README.md line 9, 2022'
+    """
+    told = {key: said(file.provenance[key]) for key in _SOURCES if file.provenance.get(key)}
+    words: list[str] = []
+    for key, text in told.items():
+        # A commit is known by its first digits, an address by the repository that it leads to.
+        sign = text[:_DIGITS] if key == "commit" else told.get("repository", text) if key == "url" else text
+        if not any(sign in before for before in words) and not (key == "path" and "url" in told):
+            words.append(_short_hash(text))
+    return ", ".join(words) or "source not stated"
 
 
 def _short_hash(text: str) -> str:

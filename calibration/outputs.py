@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from calibration.backends.protocol import OutOfMemoryError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from calibration.backends.protocol import Execution, Session
+    from calibration.backends.protocol import Session
 
     Floats = npt.NDArray[np.float64]
 
@@ -101,30 +101,22 @@ def outputs_of_sample(session: Session, arrays: Sequence[npt.NDArray[Any]]) -> F
         When the arrays do not fit the inputs of the model.
     """
     execution = session.prepare(len(arrays[0]))
-    _put(execution, arrays)
+    put = getattr(execution, "put", None)
+    if put is None:
+        rule, remedy = (
+            "cannot be given to this runtime",
+            "Leave it out: the inputs are then those it was measured with.",
+        )
+        raise _sample_error("", rule, None, remedy)
+    try:
+        put(arrays)
+    except InputError as error:
+        raise SampleError(
+            replace(problem, path="--sample", rule=f"does not fit: {problem.value} {problem.rule}", value=None)
+            for problem in error.problems
+        ) from None
     execution.run()
     return execution.outputs()
-
-
-def _put(execution: Execution, arrays: Sequence[npt.NDArray[Any]]) -> None:
-    """Put arrays in the place of the inputs that were drawn; what stays on the device comes after them."""
-    inputs = getattr(execution, "inputs", None)
-    if not isinstance(inputs, tuple):
-        rule = "cannot be given to a model of this runtime"
-        raise _sample_error("", rule, None, "Measure with --runtime torch, or leave it out: inputs are generated then.")
-    if len(arrays) > len(inputs):
-        raise _sample_error("", f"must hold at most {len(inputs)} arrays, one for each input", str(len(arrays)), "")
-    import torch
-
-    placed = []
-    for number, (array, drawn) in enumerate(zip(arrays, inputs, strict=False), start=1):
-        if tuple(array.shape) != tuple(drawn.shape):
-            shape = "x".join(map(str, drawn.shape[1:]))
-            got = "x".join(map(str, array.shape[1:]))
-            remedy = "The first axis counts the items."
-            raise _sample_error("", f"must hold items of shape {shape} for input {number} of the model", got, remedy)
-        placed.append(torch.as_tensor(array).to(device=drawn.device, dtype=drawn.dtype))
-    execution.inputs = (*placed, *inputs[len(placed) :])  # type: ignore[attr-defined]
 
 
 def read_sample(path: Path) -> list[npt.NDArray[Any]]:
@@ -139,7 +131,11 @@ def read_sample(path: Path) -> list[npt.NDArray[Any]]:
 
     try:
         loaded = np.load(path, allow_pickle=False)
-        arrays = [loaded[name] for name in loaded.files] if isinstance(loaded, np.lib.npyio.NpzFile) else [loaded]
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded:
+                arrays = [loaded[name] for name in loaded.files]
+        else:
+            arrays = [loaded]
     except OSError as error:
         raise _sample_error(path, f"cannot be read: {(error.strerror or str(error)).lower()}", None, "") from None
     except (ValueError, EOFError):

@@ -41,6 +41,7 @@ TOLERATED: Final = 0.02
 
 _FRONT_END_BOUND: Final = 0.95
 _GROWING: Final = 0.8
+_NOTHING_LEFT: Final = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +230,7 @@ def _sides(
 
 _IN_PROCESS: Final = "work on the host, timed around the execution; it is taken to overlap with other executions"
 _REPORTED: Final = "the parts that the server reports of lone requests"
+_UNKNOWN: Final = "nothing: what lies outside the execution of lone requests is not known, and counts as none"
 _INFERRED: Final = "lone requests against the time between executions at saturation, half of the rest on either side"
 _LOGGED: Final = "lone requests, and when the server's log starts executions"
 _HALVED: Final = "lone requests, half of what is left over before and half after the execution"
@@ -253,7 +255,10 @@ def _lone_sides(point: IdlePoint, device: float, warnings: list[str]) -> _Sides:
     around = min(max(point.execution_ms - device, 0.0), outside)
     rest = outside - around
     share = before / (before + after) if before + after > 0 else 0.5
-    return _Sides(rest * share, around, rest * (1 - share), _INFERRED if point.inferred else _REPORTED)
+    basis = _REPORTED
+    if point.inferred:
+        basis = _INFERRED if point.execution_ms < (1 - _NOTHING_LEFT) * point.latency_ms else _UNKNOWN
+    return _Sides(rest * share, around, rest * (1 - share), basis)
 
 
 class _Gaps:

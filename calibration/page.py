@@ -106,6 +106,7 @@ def paragraph(text: str, *, mark: str = "", width: int = WIDTH) -> list[str]:
         initial_indent=mark,
         subsequent_indent=" " * len(mark),
         break_on_hyphens=False,
+        break_long_words=False,  # an address stays in one piece
     )
 
 

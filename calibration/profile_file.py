@@ -125,6 +125,8 @@ class ProfileFile(Entry):
     """What was measured."""
     loads: dict[str, list[Any]] | None = None
     """What clients of a server saw at stated loads, a column each (:mod:`calibration.observation_table`)."""
+    steps: dict[str, list[Any]] | None = None
+    """Steps of an LLM that were timed on the device, a column each: what ``llm`` was fitted to."""
     cold_start: dict[str, Any] | None = None
     """Seconds from nothing to a steady state, by stage, as they were measured."""
     llm: dict[str, Any] | None = None

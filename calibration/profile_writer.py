@@ -45,7 +45,11 @@ def profile_text(file: ProfileFile) -> str:
 def observations_in(file: ProfileFile) -> list[Observations]:
     """What was measured, as it was before it was written: the executions on the device, and what clients saw."""
     found = []
-    tables: tuple[tuple[Scope, Any], ...] = (("device", file.measurements), ("server", file.loads))
+    tables: tuple[tuple[Scope, Any], ...] = (
+        ("device", file.measurements),
+        ("device", file.steps),
+        ("server", file.loads),
+    )
     for scope, table in tables:
         if table is not None:
             columns = table if isinstance(table, dict) else table.model_dump(exclude_none=True)

@@ -120,15 +120,17 @@ def loops_needed(execution_s: float, resolution_s: float) -> int:
 def warm_up(run: Callable[[], None], clock: Clock, longest_s: float, beat: Beat) -> WarmUp:
     """Execute until the times have settled: two windows in a row whose medians differ by less than STEADY.
 
-    The first execution stands apart. When ``longest_s`` is over, the execution under way is the last.
+    The first execution stands apart: it may compile for minutes. When ``longest_s`` has passed after it, the execution
+    under way is the last.
     """
     began_s = clock()
     run()
-    first_s = clock() - began_s
-    beat.at(clock())
+    ready_s = clock()
+    first_s = ready_s - began_s
+    beat.at(ready_s)
     executions, before, typical_s = 1, None, first_s
-    while clock() - began_s < longest_s:
-        window = _window(run, clock, beat, until_s=began_s + longest_s)
+    while clock() - ready_s < longest_s:
+        window = _window(run, clock, beat, until_s=ready_s + longest_s)
         executions += len(window)
         typical_s = _median(window)
         if before is not None and abs(typical_s - before) <= STEADY * before:

@@ -21,6 +21,9 @@ WAITED: Final = 0.9
 BEHIND: Final = 0.95
 """Throughput over the rate sent, below which an open loop fell behind."""
 
+ITEMS: Final = "items_per_request"
+"""Note of a row: items in each request, where ``batch`` is what the server merged."""
+
 LIMITED: Final = "generator_limited"
 """Note of a row: the load generator, not the server, was the limit."""
 
@@ -54,7 +57,7 @@ def saturated_runs(rows: Sequence[Observation]) -> list[Saturated]:
     >>> [(run.batch, run.cycle_ms, run.separate) for run in saturated_runs([row])]
     [(8.0, 16.0, True)]
     """
-    alone = _alone_ms(rows)
+    alone = alone_ms(rows)
     fastest: dict[tuple[float, bool], Saturated] = {}
     for row in rows:
         run = _merged(row, alone) or _own(row, alone)
@@ -74,7 +77,7 @@ def _fell_behind(row: Observation) -> bool:
     return row.rate_rps is not None and (row.throughput_rps or 0.0) < BEHIND * row.rate_rps
 
 
-def _merged(row: Observation, alone_ms: Mapping[float, float]) -> Saturated | None:
+def _merged(row: Observation, alone: Mapping[float, float]) -> Saturated | None:
     """The row as one of full batches of separate requests."""
     size = row.max_batch_size
     if not _usable(row) or size is None or size < 2 or (row.batch != 1 and not row.merged):
@@ -82,35 +85,40 @@ def _merged(row: Observation, alone_ms: Mapping[float, float]) -> Saturated | No
     if not _fell_behind(row) and (row.concurrency or 0.0) < 2 * size:
         return None
     batch = row.batch if row.merged else float(size)
-    if batch < FULL * size or not _merges(row, alone_ms):
+    if batch < FULL * size or not merges(row, alone):
         return None
-    return _run(row, batch, batch, separate=True)
+    return _run(row, batch, batch / items_each(row), separate=True)
 
 
-def _merges(row: Observation, alone_ms: Mapping[float, float]) -> bool:
+def merges(row: Observation, alone: Mapping[float, float]) -> bool:
     """Whether requests were merged at all: a limit for batches is configured more often than batching itself.
 
     A server that merges nothing answers no more requests than lone ones follow one another.
     """
-    alone = alone_ms.get(row.batch)
-    return row.merged or alone is None or 1000.0 / (row.throughput_rps or 1.0) < _MERGED * alone
+    lone = alone.get(row.batch)
+    return row.merged or lone is None or 1000.0 / (row.throughput_rps or 1.0) < _MERGED * lone
 
 
-def _own(row: Observation, alone_ms: Mapping[float, float]) -> Saturated | None:
+def _own(row: Observation, alone: Mapping[float, float]) -> Saturated | None:
     """The row as one in which every request is a batch of its own."""
     size = row.max_batch_size
-    may_merge = size is not None and row.batch < size and _merges(row, alone_ms)
+    may_merge = size is not None and row.batch < size and merges(row, alone)
     if not _usable(row) or row.merged or may_merge:
         return None
-    alone = alone_ms.get(row.batch)
-    waited = row.concurrency is not None and row.concurrency >= 2 and alone is not None
-    if waited and alone is not None:
-        possible = 1000.0 * (row.concurrency or 0.0) / alone
+    lone = alone.get(row.batch)
+    waited = row.concurrency is not None and row.concurrency >= 2 and lone is not None
+    if waited and lone is not None:
+        possible = 1000.0 * (row.concurrency or 0.0) / lone
         waited = (row.throughput_rps or 0.0) < WAITED * possible
     return _run(row, row.batch, 1.0, separate=False) if waited or _fell_behind(row) else None
 
 
-def _alone_ms(rows: Sequence[Observation]) -> dict[float, float]:
+def items_each(row: Observation) -> float:
+    """Items in each request of this row: ``batch``, or what the notes say where that is what a server merged."""
+    return number_in(row.notes, ITEMS) or 1.0 if row.merged else row.batch
+
+
+def alone_ms(rows: Sequence[Observation]) -> dict[float, float]:
     """Latency of lone requests by their items."""
     lone = [row for row in rows if row.idle and not row.merged and row.mean_ms is not None]
     return {row.batch: row.mean_ms for row in reversed(lone) if row.mean_ms is not None}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from calibration.profile import Z99
+from calibration.profile import LONGEST_MS, SHORTEST_MS, Z99
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -80,7 +80,7 @@ class Scatter:
         """Times to resample at these batch sizes, around these means: those of the nearest measured size."""
         nearest = [min(range(len(self.batch)), key=lambda i: abs(self.batch[i] - size)) for size in batch]
         return tuple(
-            tuple(float(f"{ratio * mean:.6g}") for ratio in self.relative[index])
+            tuple(min(max(float(f"{ratio * mean:.6g}"), SHORTEST_MS), LONGEST_MS) for ratio in self.relative[index])
             for index, mean in zip(nearest, latency_ms, strict=True)
         )
 
@@ -201,15 +201,17 @@ def _median_of(known: Mapping[str, float]) -> float:
 def _through(named: Mapping[float, float]) -> Floats:
     """KEPT quantiles of the distribution that is lognormal between each two of these percentiles.
 
-    Below the lowest percentile it falls as slowly as it rises above it, above the highest it goes on as it came.
+    Below the lowest percentile it falls as slowly as it rises above it; above the highest it goes on as the lognormal
+    through the median and the highest would, since the last step may be a jump.
     """
     normal = NormalDist()
     shares = sorted(named)
     z = np.array([normal.inv_cdf(share) for share in shares])
     logs = np.maximum.accumulate(np.log([named[share] for share in shares]))
     rise = np.diff(logs) / np.diff(z)
+    overall = (logs[-1] - np.interp(0.0, z, logs)) / z[-1]
     at = np.array([normal.inv_cdf((i + 0.5) / KEPT) for i in range(KEPT)])
-    below, above = logs[0] + rise[0] * (at - z[0]), logs[-1] + rise[-1] * (at - z[-1])
+    below, above = logs[0] + rise[0] * (at - z[0]), logs[-1] + min(rise[-1], overall) * (at - z[-1])
     through = np.where(at < z[0], below, np.where(at > z[-1], above, np.interp(at, z, logs)))
     quantiles: Floats = np.exp(through)
     return quantiles

@@ -12,7 +12,7 @@ from calibration.llm_page import llm_lines
 from calibration.observation import Observation
 from calibration.observation_table import rows_of
 from calibration.origin import pairs, source, subject
-from calibration.page import Heading, bar, count, paragraph, per_cent, significant, table
+from calibration.page import Heading, bar, count, in_bytes, paragraph, per_cent, significant, table
 from calibration.points import Point, points_of, profile_in
 from calibration.profile import OVERHEADS, Profile
 from calibration.profile_file import ProfileFile
@@ -48,6 +48,8 @@ def profile_lines(file: ProfileFile, *, unicode: bool = True) -> list[str]:
         lines += paragraph(warning, mark="! ")
     if file.has_curve:
         lines += _batch_lines(file, unicode)
+    elif not file.llm:
+        lines += ["", *paragraph("Too little was measured for a batch curve: calibrate fit joins it with more.")]
     if file.cold_start:
         single = {key: value for key, value in file.cold_start.items() if not isinstance(value, list | dict)}
         lines += ["", Heading("Cold start"), *pairs(single)]
@@ -79,6 +81,26 @@ def _batch_lines(file: ProfileFile, unicode: bool) -> Iterator[str]:
     yield ""
     yield Heading("What a run uses")
     yield from _model(file, profile)
+    taken = _taken(points)
+    if taken:
+        yield ""
+        yield Heading("What the device took, from the smallest to the largest batch")
+        yield from pairs(taken)
+
+
+def _taken(points: Sequence[Point]) -> dict[str, str]:
+    """Memory, power and energy, where they were measured."""
+    columns: tuple[tuple[str, list[float | None], Callable[[float], str]], ...] = (
+        ("memory", [point.memory_bytes for point in points], in_bytes),
+        ("power, W", [point.power_w for point in points], significant),
+        ("energy, J an item", [point.joules_per_item for point in points], significant),
+    )
+    found = {}
+    for name, column, written in columns:
+        told = [written(value) for value in column if value is not None]
+        if told:
+            found[name] = _span((told[0], told[-1]))
+    return found
 
 
 def origin(file: ProfileFile) -> list[str]:

@@ -13,12 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from calibration.observation import Observation
-from calibration.saturation import LIMITED
+from calibration.saturation import LIMITED, alone_ms, items_each, merges
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
 
 RESAMPLES: Final = 2_000
 """Resamples of the bootstrap."""
@@ -118,15 +123,16 @@ def turnover(alone_ms: float, held_ms: float, slowdown: Sequence[float]) -> floa
 
     Notes
     -----
-    Each execution advances at 1 / slowdown_n while n run. All times are constant, so the order settles into a cycle;
-    the last half of 40 executions an instance is counted.
+    Each execution advances at 1 / slowdown_n while n run. All times are constant; the model instances begin evenly
+    spread over an execution, since in step with one another (all pause at once) they stay only without any scatter.
+    The last half of 40 executions an instance is counted.
 
     >>> turnover(1.0, 0.0, [1.0, 2.0]), turnover(3.0, 1.0, [1.0])
     (1.0, 0.25)
     """
     count = len(slowdown)
-    left = [alone_ms] * count
-    resting = [held_ms * index / count for index in range(count)]
+    left = [alone_ms * (index + 1) / count for index in range(count)]
+    resting = [0.0] * count
     now, done, since = 0.0, 0, (0.0, 0)
     total = _ROUNDS * count
     while done < total:
@@ -173,43 +179,57 @@ class _Alone:
         return (low + high) / 2
 
 
-_Ratios = dict[int, dict[float, tuple[float, "np.ndarray[tuple[int], np.dtype[np.float64]]"]]]
+_Ratios = dict[int, dict[float, tuple[float, "Floats"]]]
+"""By model instances and batch size: cycle of one model instance in ms, and the throughput over its, load by load."""
 
 
 def _throughput_ratios(rows: Sequence[Observation]) -> _Ratios:
     """Throughput over that of one model instance, by instances and batch size, with the cycle of one instance.
 
-    Loads are compared with the same load; where there is none, the best of each.
+    Loads are compared with the same load and the same largest batch; where there is no such load, the best of each.
     """
-    by_setting: dict[tuple[int, float], dict[float, list[float]]] = {}
-    for row in rows:
-        if not row.throughput_rps or row.concurrency is None or row.notes.get(LIMITED):
-            continue
-        full = row.max_batch_size if row.merged and row.max_batch_size else 1
-        if row.concurrency < 2 * full * row.model_instances:
-            continue
-        executions = row.throughput_rps / row.batch if row.merged else row.throughput_rps
-        loads = by_setting.setdefault((row.model_instances, float(round(row.batch))), {})
-        loads.setdefault(row.concurrency, []).append(executions)
-    found: _Ratios = {}
-    for (count, batch), loads in by_setting.items():
-        alone = by_setting.get((1, batch))
+    by_setting = _executions_per_s(rows)
+    found: dict[int, dict[float, tuple[list[float], list[float]]]] = {}
+    for (count, batch, largest), loads in by_setting.items():
+        alone = by_setting.get((1, batch, largest))
         if count == 1 or alone is None:
             continue
         common = sorted(set(loads) & set(alone))
-        best = max(float(np.median(values)) for values in alone.values())
-        ratios = [float(np.median(loads[load]) / np.median(alone[load])) for load in common]
-        ratios = ratios or [max(float(np.median(values)) for values in loads.values()) / best]
-        found.setdefault(count, {})[batch] = 1000.0 / best, np.array(ratios)
+        best = max(map(_median, alone.values()))
+        ratios = [_median(loads[load]) / _median(alone[load]) for load in common]
+        cycles, several = found.setdefault(count, {}).setdefault(batch, ([], []))
+        cycles.append(1000.0 / best)
+        several += ratios or [max(map(_median, loads.values())) / best]
+    return {
+        count: {batch: (min(cycles), np.array(several)) for batch, (cycles, several) in by_batch.items()}
+        for count, by_batch in found.items()
+    }
+
+
+def _executions_per_s(
+    rows: Sequence[Observation],
+) -> dict[tuple[int, float, int | None], dict[float, list[float]]]:
+    """Executions a second by load, where every model instance is busy; by instances, batch, and largest batch."""
+    alone = alone_ms(rows)
+    found: dict[tuple[int, float, int | None], dict[float, list[float]]] = {}
+    for row in rows:
+        if not row.throughput_rps or row.concurrency is None or row.notes.get(LIMITED):
+            continue
+        largest = row.max_batch_size or 1
+        full = largest if row.merged or (row.batch < largest and merges(row, alone)) else 1
+        if row.concurrency < 2 * full * row.model_instances:
+            continue
+        executions = row.throughput_rps * items_each(row) / row.batch
+        loads = found.setdefault((row.model_instances, float(round(row.batch)), row.max_batch_size), {})
+        loads.setdefault(row.concurrency, []).append(executions)
     return found
 
 
-def _drawn(
-    ratios: np.ndarray[tuple[int], np.dtype[np.float64]],
-    alone: _Alone,
-    fewer: Sequence[float],
-    rng: np.random.Generator,
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))
+
+
+def _drawn(ratios: Floats, alone: _Alone, fewer: Sequence[float], rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Slow-down by each load, and medians of resampled loads."""
     marks = np.unique(np.quantile(ratios, (0.0, 0.5, 1.0)))
     factors = np.interp(ratios, marks, [alone.factor(float(mark), fewer) for mark in marks])

@@ -30,7 +30,7 @@ WIDE_IQR: Final = 0.05
 SLOW: Final = 1.5
 """An execution that takes more than so many medians is slow,"""
 SLOW_SHARE: Final = 0.01
-"""and from this share on the p99 is made of them."""
+"""and from this share on, and two of them, the p99 is made of such."""
 
 DRIFT: Final = 0.03
 """Later rounds differ from earlier ones by more than this share."""
@@ -139,7 +139,7 @@ def doubts_of_samples(rounds_ms: Sequence[Sequence[float]]) -> list[Doubt]:
     elif p75 - p25 > WIDE_IQR * median:
         doubts.append(Doubt("scatter", f"IQR {per_cent((p75 - p25) / median)} of the median"))
     slow = int((samples > SLOW * median).sum())
-    if speeds is None and slow >= SLOW_SHARE * len(samples) and slow > 0:
+    if speeds is None and slow >= max(SLOW_SHARE * len(samples), 2):
         worst = float(samples.max()) / median
         words = f"{slow} of {len(samples)} samples take more than {SLOW:g} medians, the worst {worst:.2g}"
         doubts.append(Doubt("slow executions", words))
@@ -161,9 +161,17 @@ def doubt_of_clocks(lowest_mhz: float | None, highest_mhz: float | None) -> list
     return [Doubt("clocks", f"the clock moved between {lowest_mhz:.0f} and {highest_mhz:.0f} MHz")]
 
 
-def doubt_of_load(load: float | None, cores: int) -> list[Doubt]:
-    """Whether more wants to run on this machine than it has cores."""
-    if load is None or load <= OVERLOADED * cores:
+UNDISTURBED: Final = 0.98
+"""Share of its processors' time from which a process was hardly ever kept waiting for them."""
+
+
+def doubt_of_load(load: float | None, cores: int, got: float | None = None) -> list[Doubt]:
+    """Whether more wants to run on this machine than it has cores, and this process may have waited for them.
+
+    Whoever got nearly all the time of the processors it runs on (``got``, a share) was not disturbed, however many
+    others queued: it was pinned, or had priority.
+    """
+    if load is None or load <= OVERLOADED * cores or (got is not None and got >= UNDISTURBED):
         return []
     return [Doubt("busy machine", f"load average {load:.1f} on {cores} cores")]
 

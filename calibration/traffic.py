@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import NotImplementedType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _watching(traffic: _Traffic) -> AbstractContextManager[Any]:
         if is_operator:
             with mode:
                 produced = func.decompose(*args, **kwargs)
-            if produced is not NotImplemented:
+            if not isinstance(produced, NotImplementedType):
                 return produced
         produced = func(*args, **kwargs)
         if is_operator:
@@ -196,7 +197,7 @@ def _place(tensor: torch.Tensor) -> int:
     """Where the elements of a tensor lie; views of one another have the same place."""
     try:
         place: int = tensor.untyped_storage()._cdata
-    except (NotImplementedError, RuntimeError):  # a layout without a storage, such as MKL-DNN's
+    except RuntimeError:  # a layout without a storage, such as MKL-DNN's
         return -id(tensor)
     return place
 

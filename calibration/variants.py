@@ -109,11 +109,16 @@ def variants_of(
     )
 
 
-def default_runtime(model: str) -> str:
-    """Which runtime executes this model where nobody chose one?"""
+def default_runtime(model: str, device: str) -> str:
+    """Which runtime executes this model on this device where nobody chose one?
+
+    >>> default_runtime("bert-base", "cuda"), default_runtime("bert-base", "tpu")
+    ('torch', 'jax')
+    """
     from calibration.backends.sources import RUNTIMES, kind_of
 
-    return RUNTIMES[kind_of(model)][0]
+    possible = RUNTIMES[kind_of(model)]
+    return "jax" if device == "tpu" and "jax" in possible else possible[0]
 
 
 def outputs_of(written: str | None, variants: Sequence[Variant]) -> tuple[Path, ...]:

@@ -8,8 +8,10 @@ before a command needs it, so that ``simulate --help`` answers at once.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -152,6 +154,105 @@ def run(
         raise typer.Exit(CHECK_FAILED)
 
 
+_SERVER = "The server that was measured (default: what the files say)"
+_JUDGING = "How close it has to be"
+
+
+def _option(words: str, metavar: str | None = None, *names: str, panel: str | None = None, **more: Any) -> Any:
+    """An option without a default to show, under a heading of its own."""
+    return typer.Option(*names, metavar=metavar, help=words, rich_help_panel=panel, show_default=False, **more)
+
+
+@app.command()
+def validate(
+    profile: Annotated[
+        str, typer.Argument(metavar="PROFILE", help="A profile file, or the name of one that is shipped.")
+    ],
+    against: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="What was measured: a tool's file, a profile with loads, a CSV of loads or of requests. Repeatable.",
+            show_default=False,
+        ),
+    ],
+    layout: Annotated[
+        str | None, _option("The tool that wrote it, where the file does not tell.", "FORMAT", "--format")
+    ] = None,
+    batches: Annotated[
+        list[int] | None, _option("Items in a request, for each file of a tool.", "N", "--batch")
+    ] = None,
+    rule: Annotated[str | None, _option("Batching rule: triton, mosec, ...", "RULE", panel=_SERVER)] = None,
+    max_batch_size: Annotated[int | None, _option("Most items in a batch.", "N", panel=_SERVER, min=1)] = None,
+    max_queue_delay: Annotated[
+        str | None, _option("How long it waits for more requests, as in 5ms.", "TIME", panel=_SERVER)
+    ] = None,
+    preferred_batch_sizes: Annotated[
+        str | None, _option("Sizes at which Triton forms a batch at once.", "4,8", panel=_SERVER)
+    ] = None,
+    model_instances: Annotated[
+        int | None, _option("Executions at once on one accelerator.", "N", panel=_SERVER, min=1)
+    ] = None,
+    scenario: Annotated[
+        str | None, _option("Or: the scenario whose one fleet was measured.", "FILE.yaml", panel=_SERVER)
+    ] = None,
+    arrivals: Annotated[
+        Literal["poisson", "deterministic"], _option("How requests arrive at a rate.", panel=_SERVER)
+    ] = "poisson",
+    requests: Annotated[int, typer.Option(min=100, metavar="N", help="Requests simulated at each load.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.")] = 0,
+    allow_extrapolation: Annotated[
+        bool, typer.Option("--allow-extrapolation", help="Use batch sizes that the profile did not measure.")
+    ] = False,
+    up_to_utilisation: Annotated[
+        float, _option("Judge only loads up to this simulated utilisation.", "U", panel=_JUDGING, min=0)
+    ] = float("inf"),
+    within: Annotated[
+        str | None, _option("Errors allowed at every load judged.", "p50=5%,p99=10%", panel=_JUDGING)
+    ] = None,
+    check: Annotated[
+        bool, _option("Exit with 4 when --within does not hold.", None, "--check", panel=_JUDGING)
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No messages and no progress on stderr.")] = False,
+) -> None:
+    """Compare simulated with measured latency and throughput, load by load, and print the errors."""
+    from calibration.console import Messages
+    from simulator import validation_options as options
+
+    allowed = options.within(within, check=check)
+    asked = options.Asked(
+        profile=profile,
+        against=tuple(against),
+        format=layout,
+        batches=tuple(batches or ()),
+        rule=rule,
+        max_batch_size=max_batch_size,
+        max_queue_delay=max_queue_delay,
+        preferred_batch_sizes=preferred_batch_sizes,
+        model_instances=model_instances,
+        scenario=scenario,
+    )
+    measured, setting = options.read(asked)
+    setting = replace(setting, process=arrivals, requests=requests, seed=seed, allow_extrapolation=allow_extrapolation)
+    # Imported after the input was found sound: bad input is told before the engine is loaded.
+    from simulator.validate import validate as compare
+
+    with Messages(quiet=quiet).progress() as watch:
+        result = compare(measured, setting, up_to=up_to_utilisation, watch=watch)
+    if as_json:
+        from simulator.validation_page import validation_object
+
+        print_result(json.dumps(validation_object(result, allowed), indent=2, allow_nan=False) + "\n")
+    else:
+        from calibration.page import print_page
+        from simulator.validation_page import validation_lines
+
+        print_with(lambda: print_page(validation_lines(result, allowed), sys.stdout))
+    if check and not result.holds(allowed):
+        raise typer.Exit(CHECK_FAILED)
+
+
 @app.command("import-prices")
 def import_prices(
     layout: Annotated[str, typer.Argument(metavar="FORMAT", help="skypilot (a cloud's vms.csv), or csv (your own).")],
@@ -220,8 +321,6 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a page for people instead.")] = False,
 ) -> None:
     """Print the JSON Schema of a scenario, for editors: it documents every key."""
-    import json
-
     from simulator.scenario import json_schema
     from simulator.schema_page import schema_page
 

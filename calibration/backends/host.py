@@ -90,8 +90,11 @@ _SIGNS: Final = re.compile(
 
 
 @contextmanager
-def memory_errors(batch: int, device: str) -> Iterator[None]:
-    """Raise OutOfMemoryError for whatever a framework raises when a batch does not fit; let all else through."""
+def memory_errors(batch: int | None, device: str) -> Iterator[None]:
+    """Raise OutOfMemoryError for whatever a framework raises when a batch does not fit; let all else through.
+
+    Without a batch it is the model that is being loaded.
+    """
     try:
         yield
     except Exception as error:
@@ -100,4 +103,5 @@ def memory_errors(batch: int, device: str) -> Iterator[None]:
         # Their locals hold what did fit: without this a smaller batch would find the memory still taken.
         traceback.clear_frames(error.__traceback__)
         said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise OutOfMemoryError(f"{device} has not enough memory for a batch of {batch}: {said}") from None
+        what = "the model" if batch is None else f"a batch of {batch}"
+        raise OutOfMemoryError(f"{device} has not enough memory for {what}: {said}") from None

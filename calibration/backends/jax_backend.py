@@ -6,7 +6,6 @@ arrays are ready. On a CPU nothing is copied, so there are no parts ``input`` an
 
 from __future__ import annotations
 
-import gc
 import importlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from calibration.backends.host import cpu_name, memory_errors, nvidia_driver, peak_memory_bytes, reset_peak_memory
 from calibration.backends.protocol import UnavailableError
-from calibration.backends.sources import call, check_runtime, items_of, model_error, stacked
+from calibration.backends.sources import call, check_runtime, items_of, items_with, model_error, stacked
 from calibration.models.batches import Item, items, kv_cache
 from calibration.models.sizes import sizes_of
 from calibration.models.weights import draw, parameters, weights_of
@@ -45,7 +44,7 @@ def open_jax(variant: Variant) -> JaxSession:
     if variant.threads is not None:
         remedy = "Leave --threads out, and start the command under 'taskset -c 0-3' instead."
         raise UnavailableError(f"JAX takes a thread for each processor that the process may use. {remedy}")
-    with memory_errors(0, variant.device):
+    with memory_errors(None, variant.device):
         return JaxSession(variant, _load(variant, device), device)
 
 
@@ -80,7 +79,6 @@ class JaxSession:
     def prepare(self, batch: int) -> JaxExecution:
         """Make a batch of inputs from the seed; raises OutOfMemoryError when the device cannot hold it."""
         self._last = None
-        gc.collect()
         reset_peak_memory()
         with memory_errors(batch, self.variant.device):
             self._last = JaxExecution(self._model, self.variant, batch, self.device, self._compile_s)
@@ -118,7 +116,6 @@ class JaxSession:
         """Give the device back."""
         self._last = None
         del self._model
-        gc.collect()
 
 
 _FAST_PRODUCTS: Final = (
@@ -145,6 +142,14 @@ class JaxExecution:
         self._resident = tuple(jax.device_put(self._as_precision(array), device) for array in model.resident(batch))
         self._program: Any = None
         self._produced: Any = None
+
+    def put(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        """Take these in place of the inputs drawn: one array an input, one row an item; what is not given stays."""
+        import jax
+
+        self._items = items_with(self._items, arrays, self._variant.model)
+        self._inputs = jax.device_put(self._stage(), self._device)
+        self._produced = None
 
     def run(self) -> None:
         """Execute once, inputs and outputs on the device, and wait for it; compile before where it is the first."""

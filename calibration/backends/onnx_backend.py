@@ -6,7 +6,6 @@ begins. On a CPU nothing is copied.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -26,16 +25,19 @@ from calibration.backends.host import (
     reset_peak_memory,
 )
 from calibration.backends.input_specs import draw_items
+from calibration.backends.onnx_exports import context_of, export, kept_export, quantise
 from calibration.backends.protocol import UnavailableError
-from calibration.backends.sources import check_runtime, model_error, stacked
+from calibration.backends.sources import check_runtime, items_with, model_error, stacked
 from calibration.backends.torch_variants import check_torch, network_of
+from calibration.models.batches import items, kv_cache
+from calibration.models.sizes import sizes_of
+from calibration.models.weights import parameters
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from calibration.backends.protocol import Variant
-    from calibration.backends.torch_variants import Network
     from calibration.models.batches import Item
 
 
@@ -52,22 +54,14 @@ def open_onnx(variant: Variant) -> OnnxSession:
     kind = check_runtime(variant)
     runtime = _imported()
     providers = _providers(runtime, variant)
-    with memory_errors(0, variant.device), TemporaryDirectory(prefix="headroom-onnx-") as folder:
+    with memory_errors(None, variant.device), TemporaryDirectory(prefix="headroom-onnx-") as folder:
         if kind == "onnx":
             path, notes = _file(variant, Path(folder))
             executable = _executable(runtime, variant, path, providers)
-            return OnnxSession(variant, executable, _inputs_of_file(variant, executable, notes))
-        check_torch()
-        network = network_of(variant)
-        facts = {"sizes": dict(network.sizes), "parameters": network.parameters}
-        path, notes = _exported(network, variant.precision, Path(folder))
-        executable = _executable(runtime, variant, path, providers)
-    source = Source(
-        items=network.items,
-        resident=lambda batch: onnx_models.context_of(network, batch),
-        facts=facts,
-        notes=notes,
-    )
+            source = _inputs_of_file(variant, executable, notes)
+        else:
+            path, source = _built_in(variant) if kind == "built-in" else _function(variant, Path(folder))
+            executable = _executable(runtime, variant, path, providers)
     return OnnxSession(variant, executable, source)
 
 
@@ -101,7 +95,6 @@ class OnnxSession:
         if fixed is not None and fixed != batch:
             remedy = f"Give --batch {fixed}, or export it with a free first axis."
             raise model_error(self.variant.model, f"has a batch of {fixed} built in, and takes none of {batch}", remedy)
-        gc.collect()
         reset_peak_memory()
         with memory_errors(batch, self.variant.device):
             return OnnxExecution(self._executable, self._source, self.variant, batch)
@@ -130,7 +123,6 @@ class OnnxSession:
     def close(self) -> None:
         """Give the device back."""
         del self._executable
-        gc.collect()
 
 
 class OnnxExecution:
@@ -154,6 +146,12 @@ class OnnxExecution:
             self._bind()
         self._produced: list[Any] | None = None
 
+    def put(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        """Take these in place of the inputs drawn: one array an input, one row an item; what is not given stays."""
+        self._items = items_with(self._items, arrays, self._variant.model)
+        self._feed(self._stage())
+        self._produced = None
+
     def run(self) -> None:
         """Execute once, inputs and outputs on the device, and wait for it."""
         with memory_errors(self._batch, self._variant.device):
@@ -174,17 +172,14 @@ class OnnxExecution:
         with memory_errors(self._batch, self._variant.device):
             staged = self._stage()
             mark("preprocess")
+            self._feed(staged)
             if self._on_cuda:
-                for name, array in zip(self._names, staged, strict=False):  # what stays on the device comes after
-                    self._on_device[name].update_inplace(array)
-                self._binding.synchronize_inputs()
                 mark("input")
                 self.run()
                 mark("compute")
                 produced = self._binding.copy_outputs_to_cpu()
                 mark("output")
             else:
-                self._feeds.update(zip(self._names, staged, strict=False))
                 self.run()
                 mark("compute")
                 produced = self._produced
@@ -207,6 +202,15 @@ class OnnxExecution:
         made = stacked(self._items)
         halves = self._types[: len(made)]
         return [array if half is None else array.astype(half) for array, half in zip(made, halves, strict=True)]
+
+    def _feed(self, staged: Sequence[npt.NDArray[Any]]) -> None:
+        """Hand the inputs over; what stays on the device comes after them, and stays."""
+        if not self._on_cuda:
+            self._feeds.update(zip(self._names, staged, strict=False))
+            return
+        for name, array in zip(self._names, staged, strict=False):
+            self._on_device[name].update_inplace(array)
+        self._binding.synchronize_inputs()
 
     def _bind(self) -> None:
         """Put the inputs on the device, and leave the outputs there."""
@@ -288,22 +292,37 @@ def _file(variant: Variant, folder: Path) -> tuple[Path, tuple[str, ...]]:
     if held == variant.precision:
         return path, ()
     if held == "fp32" and variant.precision == "int8":
-        return folder / "int8.onnx", (onnx_models.quantise(path, folder / "int8.onnx"),)
+        return folder / "int8.onnx", (quantise(path, folder / "int8.onnx"),)
     remedy = f"Give --precision {held}, or export it in {variant.precision}."
     raise model_error(variant.model, f"holds weights in {held}, which are not turned into {variant.precision}", remedy)
 
 
-def _exported(network: Network, precision: str, folder: Path) -> tuple[Path, tuple[str, ...]]:
-    """A file of the network in the precision asked for."""
-    path = folder / "model.onnx"
-    onnx_models.export(network, precision, path)
-    notes = ["exported from PyTorch at every load: what loading takes is more than a service would see"]
-    if "context_tokens" in network.sizes:
-        notes.append("new keys and values are joined to the KV cache, which copies it: ONNX writes nothing in place")
-    if precision == "int8":
-        notes.append(onnx_models.quantise(path, folder / "int8.onnx"))
-        path = folder / "int8.onnx"
-    return path, tuple(notes)
+def _built_in(variant: Variant) -> tuple[Path, Source]:
+    """The exported file of a built-in model, and its inputs: neither needs PyTorch once it is kept."""
+    path, notes = kept_export(variant, sizes_of(variant.model, variant.sizes))
+    return path, built_in_source(variant, notes)
+
+
+def built_in_source(variant: Variant, notes: Sequence[str]) -> Source:
+    """The inputs of a built-in model, as its exported file takes them."""
+    name, seed = variant.model, variant.seed
+    sizes = sizes_of(name, variant.sizes)
+    return Source(
+        items=lambda batch: items(name, sizes, seed, batch),
+        resident=lambda batch: context_of(sizes, kv_cache(name, sizes, seed, batch)),
+        facts={"sizes": sizes, "parameters": parameters(name, sizes)},
+        notes=tuple(notes),
+    )
+
+
+def _function(variant: Variant, folder: Path) -> tuple[Path, Source]:
+    """A network of the user's, exported for this session alone."""
+    check_torch()
+    network = network_of(variant)
+    facts = {"sizes": dict(network.sizes), "parameters": network.parameters}
+    path, notes = export(network, variant.precision, folder)
+    notes.append("exported anew at every load: what loading takes is more than a service would see")
+    return path, Source(items=network.items, facts=facts, notes=tuple(notes))
 
 
 def _inputs_of_file(variant: Variant, executable: Any, notes: tuple[str, ...]) -> Source:

@@ -1,88 +1,18 @@
-"""ONNX files: exported from a network of PyTorch, quantised, and what they say of their inputs."""
+"""What does an ONNX file say of itself: in which precision are its weights, which inputs does it take?"""
 
 from __future__ import annotations
 
-import importlib
-import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from calibration.backends.input_specs import InputSpec, parse_inputs
-from calibration.backends.protocol import UnavailableError
+from calibration.backends.onnx_exports import onnx_package
 from calibration.backends.sources import model_error
-from calibration.backends.torch_runtimes import without_deprecations
 from calibration.problems import InputError, Problem
 from calibration.source import COMMAND_LINE, did_you_mean
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from calibration.backends.protocol import Variant
-    from calibration.backends.torch_variants import Network
-
-_OPSET: Final = 17
-"""The first with layer normalisation as one operator; ONNX Runtime has executed it since 1.12."""
-
-_TRACED_BATCH: Final = 2
-
-
-def export(network: Network, precision: str, path: Path) -> None:
-    """Write a network of PyTorch to an ONNX file whose batch size is free.
-
-    The exporter is the one that traces: the newer one needs one more package, and gives the same operators here.
-    """
-    import numpy as np
-    import torch
-
-    half = precision == "fp16"
-    arrays = [np.stack(column) for column in zip(*network.items(_TRACED_BATCH), strict=True)]
-    tensors = [torch.from_numpy(array) for array in (*arrays, *context_of(network, _TRACED_BATCH))]
-    example = tuple(tensor.half() if half and tensor.is_floating_point() else tensor for tensor in tensors)
-    names = [f"input_{number}" for number in range(len(example))]
-    with without_deprecations(), torch.inference_mode():
-        torch.onnx.export(
-            network.module.half() if half else network.module,
-            example,
-            str(path),
-            dynamo=False,
-            input_names=names,
-            dynamic_axes={name: {0: "batch"} for name in names},
-            opset_version=_OPSET,
-        )
-
-
-def context_of(network: Network, batch: int) -> tuple[npt.NDArray[np.float32], ...]:
-    """The KV cache of a network without room for new tokens: in ONNX they are joined to it, not written into it."""
-    context = network.sizes.get("context_tokens", 0)
-    return tuple(array[:, :, :context] for array in network.resident(batch)) if context else ()
-
-
-def quantise(source: Path, target: Path) -> str:
-    """Write the file with its weights in int8, and say in a sentence how much of it that is.
-
-    Weights are quantised once, activations in every execution, from the range of each batch.
-    """
-    quantization: Any = importlib.import_module("onnxruntime.quantization")
-    onnx: Any = importlib.import_module("onnx")
-    logging.disable(logging.WARNING)  # it advises, through the root logger, what concerns convolutions alone
-    try:
-        with without_deprecations():
-            quantization.quantize_dynamic(source, target, weight_type=quantization.QuantType.QUInt8)
-    finally:
-        logging.disable(logging.NOTSET)
-    counts: dict[str, int] = {}
-    for node in onnx.load(str(target), load_external_data=False).graph.node:
-        counts[node.op_type] = counts.get(node.op_type, 0) + 1
-    integer = {name: count for name, count in counts.items() if name in _INTEGER_OPERATORS}
-    if not integer:
-        raise UnavailableError("Dynamic quantisation finds no operator in this model that it knows, and changes none.")
-    listed = ", ".join(f"{count} {name}" for name, count in integer.items())
-    return f"int8 by dynamic quantisation: {listed}; all other operators compute in fp32"
-
-
-_INTEGER_OPERATORS: Final = ("MatMulInteger", "ConvInteger", "DynamicQuantizeLSTM", "QAttention", "QGemm")
 
 
 def precision_of(path: str) -> str:
@@ -93,7 +23,7 @@ def precision_of(path: str) -> str:
     InputError
         When the file is no ONNX model.
     """
-    onnx: Any = importlib.import_module("onnx")
+    onnx = onnx_package()
     try:
         graph = onnx.load(path, load_external_data=False).graph
     except Exception as error:  # protobuf raises errors of its own

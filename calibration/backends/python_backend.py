@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ def open_python(variant: Variant) -> PythonSession:
     if variant.threads is not None:
         remedy = "Leave --threads out, and set OMP_NUM_THREADS or what your library reads."
         raise UnavailableError(f"How many threads a callable takes is its own affair. {remedy}")
-    with memory_errors(0, variant.device):
+    with memory_errors(None, variant.device):
         return PythonSession(variant, call(variant, with_precision=True))
 
 
@@ -47,7 +46,6 @@ class PythonSession:
 
     def prepare(self, batch: int) -> PythonExecution:
         """Have the user's function make a batch of inputs."""
-        gc.collect()
         reset_peak_memory()
         with memory_errors(batch, self.variant.device):
             return PythonExecution(self._called, self.variant, batch)
@@ -75,7 +73,6 @@ class PythonSession:
     def close(self) -> None:
         """Let the callable go."""
         del self._called
-        gc.collect()
 
 
 _FRAMEWORKS: Final = ("numpy", "scipy", "torch", "onnxruntime", "jax", "tensorflow", "sklearn", "xgboost", "lightgbm")

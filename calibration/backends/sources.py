@@ -71,8 +71,8 @@ class Called:
 def kind_of(model: str) -> Kind:
     """Is this a built-in model, a function of the user's, or a file?
 
-    >>> kind_of("bert-base"), kind_of("shop.models:ranker"), kind_of("exports/ranker.onnx")
-    ('built-in', 'function', 'onnx')
+    >>> kind_of("bert-base"), kind_of("shop.models:ranker")
+    ('built-in', 'function')
 
     Raises
     ------
@@ -91,16 +91,6 @@ def kind_of(model: str) -> Kind:
     remedy = did_you_mean(model, BUILT_IN)
     known = f"is none of {', '.join(BUILT_IN)}, no module:function, and no file ending in {', '.join(FILES)}"
     raise model_error(model, known, remedy)
-
-
-def default_runtime(model: str) -> str:
-    """What executes this model where nobody chose: the runtime of its file's format, else PyTorch.
-
-    >>> default_runtime("ranker.py:ranker")
-    'torch'
-    """
-    ending = Path(model).suffix.lower()
-    return RUNTIMES[FILES.get(ending, "built-in")][0]
 
 
 def check_runtime(variant: Variant) -> Kind:
@@ -160,8 +150,31 @@ def items_of(arrays: tuple[Any, ...], batch: int) -> list[Item]:
     """The inputs of each request in the inputs of a batch, as NumPy arrays."""
     import numpy as np
 
-    columns = [np.ascontiguousarray(as_numpy(array)) for array in arrays]
-    return [tuple(column[row] for column in columns) for row in range(batch)]
+    columns = [np.array(as_numpy(array)) for array in arrays]  # copied: PyTorch warns of arrays it may not write to
+    return [tuple(column[row, ...] for column in columns) for row in range(batch)]
+
+
+def items_with(items: Sequence[Item], arrays: Sequence[Any], model: str) -> list[Item]:
+    """The items with other values for their first inputs: one array an input, one row an item.
+
+    Raises
+    ------
+    InputError
+        When the arrays are not of the inputs' shapes.
+    """
+    import numpy as np
+
+    if len(arrays) > len(items[0]):
+        raise model_error(model, f"takes at most {len(items[0])} arrays, not {len(arrays)}", "")
+    placed = []
+    for number, array in enumerate(arrays):
+        drawn = items[0][number]
+        shape = (len(items), *drawn.shape)
+        if tuple(array.shape) != shape:
+            sides = "x".join(map(str, shape))
+            raise model_error(model, f"takes {sides} as input {number + 1}, not {'x'.join(map(str, array.shape))}", "")
+        placed.append(np.array(array, dtype=drawn.dtype))
+    return [(*(array[row, ...] for array in placed), *item[len(placed) :]) for row, item in enumerate(items)]
 
 
 def model_error(model: str, rule: str, remedy: str) -> InputError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from calibration.backends import torch_variants
 from calibration.backends.host import cpu_name, memory_errors, nvidia_driver, peak_memory_bytes, reset_peak_memory
-from calibration.backends.sources import model_error
+from calibration.backends.sources import items_with, model_error
 from calibration.backends.torch_runtimes import first_execution
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from calibration.backends.protocol import Variant
     from calibration.backends.torch_variants import TorchModel
+    from calibration.models.batches import Item
 
 Tensors = tuple["torch.Tensor", ...]
 
@@ -43,11 +44,13 @@ def open_torch(variant: Variant) -> TorchSession:
 
     device = torch_variants.found_device(variant.device)
     torch_variants.check_precision(variant, device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # events are recorded where PyTorch stands
     threads = torch.get_num_threads()
     if variant.threads is not None:
         torch.set_num_threads(variant.threads)
     try:
-        with memory_errors(0, str(device)):
+        with memory_errors(None, str(device)):
             model = torch_variants.load(variant, device)
     except BaseException:
         torch.set_num_threads(threads)
@@ -74,8 +77,8 @@ class TorchSession:
         """Make a batch of inputs from the seed; raises OutOfMemoryError when the device cannot hold it."""
         import torch
 
-        gc.collect()
         if self.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
@@ -104,6 +107,7 @@ class TorchSession:
         }
         if on_cuda:
             found["driver"] = nvidia_driver()
+            found["device_uuid"] = str(getattr(torch.cuda.get_device_properties(self.device), "uuid", "")) or None
             found["cudnn_allow_tf32"] = torch.backends.cudnn.allow_tf32
         if model.notes:
             found["notes"] = list(model.notes)
@@ -125,8 +129,8 @@ class TorchSession:
         if self.variant.runtime == "torch-compile":
             torch.compiler.reset()
         del self.module, self._model
-        gc.collect()
         if self.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
 
 
@@ -141,19 +145,27 @@ class TorchExecution:
     """Where they are."""
 
     def __init__(self, model: TorchModel, name: str, batch: int, device: torch.device) -> None:
-        import torch
-
         self.module = model.module
         self.device = device
         self._batch = batch
         self._model = model
         self._model_name = name
-        self._items = [tuple(torch.from_numpy(array) for array in item) for item in model.network.items(batch)]
+        self._items = model.network.items(batch)
+        self._columns = _columns(self._items)
         self._on_cuda = device.type == "cuda"
-        self._staged = self._stage()
+        self._pinned: Tensors = ()
+        self._landing: Tensors = ()
         resident = torch_variants.residents_of(model, batch, device)
-        self.inputs = (*(tensor.to(device) for tensor in self._staged), *resident)
+        self.inputs = (*(tensor.to(device) for tensor in self._stage()), *resident)
         self._produced: Any = None
+
+    def put(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        """Take these in place of the inputs drawn: one array an input, one row an item; what is not given stays."""
+        self._items = items_with(self._items, arrays, self._model_name)
+        self._columns = _columns(self._items)
+        staged = self._stage()
+        self.inputs = (*(tensor.to(self.device) for tensor in staged), *self.inputs[len(staged) :])
+        self._produced = None
 
     def run(self) -> None:
         """Execute once, inputs and outputs on the device, and wait for it."""
@@ -200,15 +212,14 @@ class TorchExecution:
         """Make the tensors of a batch from its items, in the precision of the model: a server's work on the host."""
         import torch
 
-        columns: Sequence[Sequence[torch.Tensor]] = list(zip(*self._items, strict=True))
-        made = tuple(self._model.as_precision(torch.stack(list(column))) for column in columns)
+        made = tuple(self._model.as_precision(torch.stack(column)) for column in self._columns)
         if not self._on_cuda:
             return made
-        if not hasattr(self, "_staged"):
-            return tuple(tensor.pin_memory() for tensor in made)
-        for pinned, tensor in zip(self._staged, made, strict=True):
+        if not self._pinned:
+            self._pinned = tuple(_pinned_like(tensor) for tensor in made)
+        for pinned, tensor in zip(self._pinned, made, strict=True):
             pinned.copy_(tensor)  # a server keeps its pinned memory: to allocate it costs more than to fill it
-        return self._staged
+        return self._pinned
 
     def _parts_on_cpu(self) -> Mapping[str, float]:
         started = perf_counter()
@@ -238,14 +249,15 @@ class TorchExecution:
         marks[1].record()
         self._execute(self.inputs)
         marks[2].record()
-        answers = [
-            torch.empty(leaf.shape, dtype=leaf.dtype, pin_memory=True).copy_(leaf, non_blocking=True)
-            for leaf in self._answers()
-        ]
+        answers = self._answers()
+        if [leaf.shape for leaf in answers] != [leaf.shape for leaf in self._landing]:
+            self._landing = tuple(_pinned_like(leaf) for leaf in answers)
+        for landing, leaf in zip(self._landing, answers, strict=True):
+            landing.copy_(leaf, non_blocking=True)
         marks[3].record()
         torch.cuda.synchronize(self.device)
         split_from = perf_counter()
-        self._split(answers)
+        self._split(self._landing)
         done = perf_counter()
         return {
             "preprocess": (staged_at - started) * 1e3,
@@ -259,3 +271,17 @@ class TorchExecution:
         """Cut the answers of a batch into those of its items, copied: a server's work on the host."""
         arrays = [(leaf.float() if leaf.is_floating_point() else leaf).numpy() for leaf in leaves]
         return [tuple(array[row].copy() for array in arrays) for row in range(self._batch)]
+
+
+def _columns(items: Sequence[Item]) -> list[list[torch.Tensor]]:
+    """The values of each input, item by item."""
+    import torch
+
+    return [[torch.from_numpy(array) for array in column] for column in zip(*items, strict=True)]
+
+
+def _pinned_like(tensor: torch.Tensor) -> torch.Tensor:
+    """Memory of the host that the device can copy from and to by itself."""
+    import torch
+
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)

@@ -99,5 +99,5 @@ def traced(module: nn.Module, example: tuple[torch.Tensor, ...]) -> Callable[...
 
     with without_deprecations(), torch.inference_mode():
         trace: Any = torch.jit.trace
-        made: Callable[..., Any] = torch.jit.freeze(trace(module, example, check_trace=False).eval())
+        made: Callable[..., Any] = torch.jit.freeze(trace(module, example, check_trace=False, strict=False).eval())
     return made

@@ -74,7 +74,7 @@ Runtime = Annotated[
         "--runtime",
         panel=_MODEL,
         metavar="R,R,...",
-        default="the model's own",
+        default="torch; for a tpu jax, for a file its own",
         help="torch, torch-compile, torchscript, onnxruntime, jax, python; each is measured.",
     ),
 ]

@@ -15,7 +15,6 @@ from calibration.commands.option_text import pairs, seconds, whole_number
 
 if TYPE_CHECKING:
     from calibration.campaign import Campaign, Outcome
-    from calibration.console import Messages
     from calibration.measure import Settings
     from calibration.observation import Observations
     from calibration.profile_file import ProfileFile
@@ -28,21 +27,13 @@ def measure_device(given: dict[str, Any]) -> None:
     from calibration.measured_page import measured_lines
     from calibration.problems import InputError
 
-    messages = Messages(quiet=given["quiet"])
-    campaign = campaign_of(given)
-    paths = [path for _, path in campaign.variants]
-    try:
-        outcome = run_campaign(campaign, messages)
-    except BaseException:
-        say_what_is_kept(paths, messages)
-        raise
+    outcome = run_campaign(campaign_of(given), Messages(quiet=given["quiet"]))
     if given["as_json"]:
         print_result(json.dumps(_outcome_object(outcome), indent=2, ensure_ascii=False) + "\n")
     else:
         for one in outcome.measured:
             print_lines([*measured_lines(one.observations, one.profile), *one.operator_lines, ""])
     if outcome.problems:
-        say_what_is_kept(paths, messages)
         raise InputError(outcome.problems)
 
 
@@ -60,14 +51,14 @@ def campaign_of(given: dict[str, Any]) -> Campaign:
         words_in,
     )
 
-    model, runtime = given["model"], given["runtime"]
+    model, runtime, device = given["model"], given["runtime"], given["device"] or "cpu"
     if model is None:
         refuse("--model", "is needed", None, "Name a model, for instance --model bert-base; or measure a --url.")
     sizes = pairs(given["size"], "--size", "NAME=N")
     variants = variants_of(
         model,
-        given["device"] or "cpu",
-        [default_runtime(model)] if runtime is None else words_in("--runtime", runtime, RUNTIMES),
+        device,
+        [default_runtime(model, device)] if runtime is None else words_in("--runtime", runtime, RUNTIMES),
         words_in("--precision", given["precision"] or "fp32", PRECISIONS),
         sizes={key: whole_number(f"--size {key}", value) for key, value in sizes.items()},
         inputs=pairs(given["inputs"], "--input", "NAME=SHAPE:TYPE"),
@@ -121,15 +112,6 @@ def profile_object(path: Path, observations: Observations, profile: ProfileFile)
         "cold_start": profile.cold_start,
         "warnings": list(dict.fromkeys(warnings)),
     }
-
-
-def say_what_is_kept(paths: Sequence[Path], messages: Messages) -> None:
-    """Tell where an unfinished sweep goes on."""
-    from calibration.store import partial_path
-
-    kept = [str(partial_path(path)) for path in paths if partial_path(path).exists()]
-    if kept:
-        messages.say(f"what was measured is kept in {', '.join(kept)}: the same command goes on from there")
 
 
 def print_lines(lines: Sequence[str]) -> None:

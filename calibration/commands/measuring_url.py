@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from calibration.command_line import print_result
-from calibration.commands.measuring_device import print_lines, profile_object, say_what_is_kept
+from calibration.commands.measuring_device import print_lines, profile_object
 from calibration.commands.option_text import headers, numbers, pairs, seconds
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def measure_url(given: dict[str, Any]) -> None:
     path = served_output(given["output"], settings.model, settings.url)
     make_folders([path])
     partial = partial_path(path)
-    try:
-        with opened(partial, settings.identity(), fresh=given["fresh"]) as store:
+    with opened(partial, settings.identity(), fresh=given["fresh"]) as store:
+        try:
             with messages.progress("measuring") as watch:
                 observations, profile = _measured(settings, given, watch, store, given["name"] or path.stem)
             write_profile(profile, path)
-    except BaseException:
-        say_what_is_kept([path], messages)
-        raise
+        except BaseException:
+            messages.say(f"what was measured is kept in {partial}: the same command goes on from there")
+            raise
     partial.unlink(missing_ok=True)
     messages.say(f"wrote {path}")
     if given["as_json"]:
@@ -76,16 +76,21 @@ def settings_of(given: dict[str, Any]) -> EndpointSettings:
 def _measured(
     settings: EndpointSettings, given: dict[str, Any], watch: Any, store: Store, name: str
 ) -> tuple[Observations, ProfileFile]:
-    from calibration.endpoint import measure_endpoint, measure_null_model
+    from calibration.endpoint import measure_server
     from calibration.fit import fit_profile
     from calibration.host import commit
 
-    observations = measure_endpoint(settings, watch, store)
-    null_model = measure_null_model(settings, watch, store)
-    told = {key: value for key, value in observations.provenance.items() if key != "host" or not given["no_host"]}
-    told |= {"command": _command(given["header"]), "commit": commit()}
-    observations = replace(observations, provenance={key: value for key, value in told.items() if value is not None})
-    return observations, fit_profile([observations], name=name, null_model=null_model, seed=settings.seed)
+    served = measure_server(settings, watch, store)
+    said = {"command": _command(given["header"]), "commit": commit()}
+
+    def told(one: Observations) -> Observations:
+        provenance = {key: value for key, value in one.provenance.items() if key != "host" or not given["no_host"]}
+        return replace(one, provenance={key: value for key, value in (provenance | said).items() if value is not None})
+
+    profile = fit_profile(
+        [told(one) for one in served.measured], name=name, null_model=served.null_model, seed=settings.seed
+    )
+    return told(served.clients), profile
 
 
 def _command(secret: list[str] | None) -> str:

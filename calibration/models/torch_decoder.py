@@ -85,6 +85,7 @@ def _layer(sizes: Mapping[str, int]) -> type[nn.Module]:
 
 def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Grouped-query attention of the newest tokens: (batch, tokens, heads, width)."""
+    import torch
     from torch.nn.functional import scaled_dot_product_attention
 
     batch, heads, length, width = query.shape
@@ -98,8 +99,11 @@ def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         wide = shared[:, :, None].expand(batch, kv_heads, heads // kv_heads, tokens, width)
         return wide.reshape(batch, heads, tokens, width)
 
-    mixed = scaled_dot_product_attention(query, for_every_head(key), for_every_head(value), is_causal=True)
-    return mixed.transpose(1, 2)
+    key, value = for_every_head(key), for_every_head(value)
+    if torch.onnx.is_in_onnx_export():  # whose own causal mask is in fp32, and turns everything after it into that
+        later = torch.full((length, tokens), float("-inf"), dtype=query.dtype).triu(1)
+        return scaled_dot_product_attention(query, key, value, attn_mask=later).transpose(1, 2)
+    return scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2)
 
 
 def _remembered(cache: Tensor, newest: Tensor, context: int) -> Tensor:

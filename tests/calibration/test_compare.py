@@ -316,6 +316,13 @@ def test_a_given_sample_must_fit_the_model(tmp_path: Path) -> None:
     assert "one row an item, all of one length" in refused(tmp_path / "unequal.npz")
 
 
+@pytest.mark.usefixtures("opened")
+def test_a_runtime_that_takes_no_inputs_of_ours_says_so(tmp_path: Path) -> None:
+    np.save(tmp_path / "tokens.npy", np.zeros((5, 8)))
+    with pytest.raises(SampleError, match="--sample: cannot be given to this runtime"):
+        compared_outputs(variant_file(), variant_file(), sample=tmp_path / "tokens.npy")
+
+
 # --- with a real framework --------------------------------------------------------------------------------------------
 
 SMALL = {"layers": 2, "hidden": 32, "heads": 2, "ffn": 64, "vocab": 100, "positions": 16, "sequence_length": 8}
@@ -339,8 +346,21 @@ def test_outputs_are_compared_on_a_sample_of_the_users_own(tmp_path: Path) -> No
     found = compared_outputs(fp32, int8, sample=tmp_path / "tokens.npy")
     assert 5 == found.items
     assert str(tmp_path / "tokens.npy") in found.origin
-    with pytest.raises(InputError, match="items of shape 8 for input 1 of the model, got 9"):
+    with pytest.raises(InputError, match="--sample: does not fit: bert-base takes 5x8 as input 1, not 5x9"):
         compared_outputs(fp32, int8, sample=tmp_path / "long.npy")
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "jax"])
+def test_the_same_weights_give_the_same_outputs_in_another_framework(runtime: str, tmp_path: Path) -> None:
+    """Otherwise a difference between two runtimes would be one of weights or inputs, not of the runtimes."""
+    pytest.importorskip("torch")
+    pytest.importorskip(runtime)
+    np.save(tmp_path / "tokens.npy", np.random.default_rng(1).integers(0, 100, (5, 8)))
+    here, there = variant_file(sizes=SMALL), variant_file(sizes=SMALL, runtime=runtime)
+    for wanted in ({"items": 4}, {"sample": tmp_path / "tokens.npy"}):
+        found = compared_outputs(here, there, **wanted)
+        assert found.max_abs < 1e-5 * found.largest
+        assert 1.0 == found.top1_agreement
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

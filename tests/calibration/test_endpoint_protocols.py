@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibration.endpoint import EndpointSettings, executions_of, measure_endpoint
+from calibration.endpoint import EndpointSettings, measure_endpoint, measure_server
 from calibration.http_connection import Answer
 from calibration.observation import Observation, Observations
 from calibration.problems import InputError
 from calibration.token_stream import token_times
-from calibration.triton_statistics import ModelStatistics, read_statistics
+from calibration.triton_statistics import ModelStatistics, executions_of, read_statistics
 from tests.calibration.fake_service import Answering, Request, answer, fake_service
 
 # --- KServe v2 ------------------------------------------------------------------------------------------------------
@@ -126,6 +126,22 @@ def test_what_triton_executed_is_a_curve_of_the_device() -> None:
     found = {row.batch: (row.requests, row.latency_ms["mean"], row.parts_ms["compute"]) for row in executions.rows}
     assert {1.0: (40, pytest.approx(1.3), 1.0), 4.0: (40, pytest.approx(2.3), 2.0)} == found
     assert () == executions.warnings
+
+
+def test_everything_that_a_fit_needs_is_measured_at_once() -> None:
+    from calibration.fit import fit_profile
+
+    with fake_service(Triton()) as service:
+        url = f"http://127.0.0.1:{service.port}/v2/models/m"
+        settings = EndpointSettings(url=url, null_url=url, body="kserve", duration_s=20.0, max_requests=200, warm_up=4)
+        served = measure_server(settings)
+    assert [1, 64] == [row.concurrency for row in served.clients.rows]
+    assert served.null_model is not None
+    assert {1, 8, 64} >= {row.concurrency for row in served.null_model.rows}
+    assert ["device", "server"] == [one.scope for one in served.measured]
+    model = fit_profile(served.measured, null_model=served.null_model).service_model
+    assert model is not None
+    assert (1, 4) == model.valid_range
 
 
 def test_batch_sizes_that_were_rare_are_left_out_of_the_curve() -> None:

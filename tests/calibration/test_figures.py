@@ -111,7 +111,7 @@ def test_step_times_of_an_llm_have_a_figure_of_their_own() -> None:
     line = line_of(above, "128 tokens of context each")
     assert (32.0, pytest.approx(11.2)) == tuple(line.get_xydata()[-1])
     assert "time to its first token (ms)" == below.get_ylabel()
-    with pytest.raises(InputError, match="needs two batch curves"):
+    with pytest.raises(InputError, match="--figure: needs a batch curve to draw, got llm"):
         comparison_figure(compare(file, profile()))
 
 

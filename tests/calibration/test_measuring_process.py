@@ -100,7 +100,7 @@ def test_a_model_is_measured_in_another_process(
     witness = Witness()
     found = measure_variant(task(backend, tmp_path, "works", 1, 2), witness)
     assert [1, 2] == [row.batch for row in found.rows]
-    assert all(2.0 <= (row.mean_ms or 0.0) < 50.0 for row in found.rows)
+    assert all((row.mean_ms or 0.0) >= 2.0 for row in found.rows)
     assert multiprocessing.current_process().pid != found.provenance["process"]
     assert ["loading works", "batch 1: warming up", "batch 2: warming up"] == witness.stages
     assert 1.0 == witness.shares[-1]

@@ -105,12 +105,28 @@ def test_what_was_not_measured_is_not_shown_as_zero() -> None:
         assert absent not in text
 
 
+def test_memory_and_energy_are_told_where_they_were_measured() -> None:
+    """4 J for 16 items; without a power meter there is no line for power."""
+    text = profile_text(profile())
+    assert ["memory", "1.00", "GiB", "to", "2.00", "GiB"] == line_with(text, "memory").split()
+    assert ["energy,", "J", "an", "item", "1.00", "to", "0.250"] == line_with(text, "energy").split()
+    assert "power" not in text
+    assert "What the device took" not in profile_text(measured("plain", [5.0, 8.0]))
+
+
 def test_what_clients_saw_is_a_table_of_what_they_told() -> None:
     loads = {"batch": [1, 1], "concurrency": [1, 16], "throughput_rps": [18.34, 190.0], "latency_ms": [54.12, 84.6],
              "p99_ms": [66.0, None]}  # fmt: skip
     text = profile_text(profile(loads=loads))
     assert ["concurrency", "items", "requests/s", "mean", "ms", "p99", "ms"] == line_with(text, "concurrency").split()
     assert ["16", "1", "190", "84.6"] == line_with(text, "84.6").split()
+
+
+def test_loads_alone_are_shown_as_what_they_are() -> None:
+    loads = {"batch": [1], "concurrency": [16], "throughput_rps": [190.0]}
+    text = profile_text(profile({"schema": 1, "name": "loads", "provenance": PROVENANCE, "loads": loads}))
+    assert "Too little was measured for a batch curve" in text
+    assert ["16", "1", "190"] == text.splitlines()[-1].split()
 
 
 def test_a_cold_start_is_shown_by_stage() -> None:

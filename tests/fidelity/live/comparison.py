@@ -1,13 +1,13 @@
 """A real server, calibrated and then driven: how far is the simulator from what its clients saw, and how sure is that?
 
-What the simulator gets is what ``calibrate`` measures: the curve of the execution (the encoder by itself, or Triton's
-own statistics), lone requests, saturation, and a model that takes no time. Of the runs it is compared with it gets the
-times at which requests were due.
+``calibrate measure``, then ``simulate validate``, as a user would. What the simulator gets is what the former measures:
+the curve of the execution (the encoder by itself, or Triton's own statistics), lone requests, saturation, and a model
+that takes no time. Of the runs it is compared with it gets the times at which requests were due.
 
 How noisy the machine was is measured beside it, in three ways:
 
 - *waiting*: the share of the time in which something of the server, or the load generator, was ready to run and had to
-  wait for a processor, by the kernel's own count;
+  wait for a processor, or in which a virtual machine had none to give, by the kernel's own count;
 - *repeats*: every run is made twice with the same arrivals, and the two differ;
 - *drift*: the capacity is measured again at the end; the simulator is run with executions that much faster and slower.
 
@@ -16,12 +16,11 @@ Half the difference of the repeats and half of what the drift moves is added to 
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,15 +28,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from calibration.endpoint import executions_of, measure_endpoint, measure_null_model
+from calibration.endpoint import measure_endpoint, measure_server
 from calibration.fit import fit_profile
 from calibration.observation import Observations
 from calibration.profile_file import ProfileFile, read_profile_file
 from calibration.profile_writer import observations_in, profile_text, write_profile
-from calibration.queue_delay import with_measured_delay
-from simulator.compiling import compile_model
-from simulator.run import run as simulate
-from simulator.scenario import scenario_from
+from simulator.validate import validate
+from simulator.validation_cases import Case, Server
+from simulator.validation_files import Measured, read_measured
+from simulator.validation_scenario import Setting
 from tests.fidelity.live.servers import HERE, LiveServer
 
 Floats = npt.NDArray[np.float64]
@@ -79,8 +78,7 @@ class Calibrated:
 class Driven:
     """One open loop at the server."""
 
-    due_s: Floats
-    latency_ms: Floats
+    case: Case
     waiting: float
     late_ms: float
     """How late the generator sent, at its 99th percentile."""
@@ -122,30 +120,25 @@ class Verdict:
             for ms, error, gate, noise in zip(self.measured_ms, self.error, self.gates, self.noise, strict=True)
         )
         state = "quiet" if self.quiet else "noisy"
-        return f"{name:8s} {self.load:4.2f} {self.requests:6d}  {cells}  {self.waiting:5.1%} {state}"
+        return (
+            f"{name:8s} {self.load:4.2f} {self.requests:6d}  {cells}  {self.waiting:7.1%}  {self.late_ms:6.2f}  {state}"
+        )
 
 
-HEADER = (
-    f"{'server':8s} {'load':4s} {'n':>6s}  {'p50 ms':>7s} {'error':>6s} {'':24s}  {'p99 ms':>7s} {'error':>6s} {'':24s}"
-    f"  waiting for a processor"
-)
+_CELL = f"{'ms':>7s} {'error':>6s} {'':24s}"
+HEADER = f"{'server':8s} {'load':>4s} {'n':>6s}  {'p50 ' + _CELL[4:]}  {'p99 ' + _CELL[4:]}  waiting  late ms"
 
 
 def calibrated(server: LiveServer, folder: Path, pace: Pace) -> Calibrated:
     """Measure the server as a user would, and fit."""
     loads = tuple(sorted({1, *pace.batches, 4 * server.max_batch_size}))
     settings = replace(server.settings, concurrencies=loads, duration_s=pace.closed_s)
-    served = measure_endpoint(settings)
-    null_model = measure_null_model(replace(settings, duration_s=pace.closed_s / 2))
-    assert null_model is not None
-    executions = executions_of(served) or _by_itself(folder, pace)
-    delay_ms = server.max_queue_delay_ms
-    if server.name == "mosec":
-        served = with_measured_delay(served, null_model)
-        delay_ms = next(row.notes["max_queue_delay_ms"] for row in served.rows)
-    file = fit_profile([executions, served], name=server.name, null_model=null_model)
+    served = measure_server(settings)
+    executions = served.executions or _by_itself(folder, pace)
+    file = fit_profile([executions, served.clients], name=server.name, null_model=served.null_model)
     write_profile(file, folder / "profile.json")
-    return Calibrated(server, file, _saturated_rps(served), delay_ms)
+    (delay_ms,) = {row.notes["max_queue_delay_ms"] for row in served.clients.rows}
+    return Calibrated(server, file, _saturated_rps(served.clients), delay_ms)
 
 
 def _by_itself(folder: Path, pace: Pace) -> Observations:
@@ -173,7 +166,10 @@ def _saturated_rps(served: Observations) -> float:
 
 def compared(found: Calibrated, loads: Sequence[float], folder: Path, pace: Pace) -> list[Verdict]:
     """Drive the server at these shares of its capacity, and replay each run."""
-    runs = {load: [_driven(found, load, folder, pace) for _ in range(pace.repeats)] for load in loads}
+    runs = {
+        load: [_driven(found, load, folder / f"{load}-{repeat}.csv", pace) for repeat in range(pace.repeats)]
+        for load in loads
+    }
     most = 4 * found.server.max_batch_size
     settings = replace(found.server.settings, concurrencies=(most,), duration_s=pace.closed_s)
     again_rps = _saturated_rps(measure_endpoint(settings))
@@ -181,67 +177,54 @@ def compared(found: Calibrated, loads: Sequence[float], folder: Path, pace: Pace
     return [_verdict(found, load, alike, drift, folder) for load, alike in runs.items()]
 
 
-def _driven(found: Calibrated, load: float, folder: Path, pace: Pace) -> Driven:
-    kept = folder / "requests.csv"
-    kept.unlink(missing_ok=True)
+def _driven(found: Calibrated, load: float, kept: Path, pace: Pace) -> Driven:
     rate = round(load * found.capacity_rps, 1)
     settings = replace(found.server.settings, rates_rps=(rate,), duration_s=pace.open_s, keep_requests=kept)
     pids = [os.getpid(), *_descendants(os.getpid())]
     before = _waited_s(pids)
     (row,) = measure_endpoint(settings).rows
     waited = _waited_s(pids) - before
-    rows = list(csv.DictReader(kept.read_text(encoding="utf-8").splitlines()))
     assert row.failed == 0, row.notes["failures"]
-    due_s = np.array([float(each["scheduled_s"]) for each in rows])
-    latency_ms = np.array([float(each["latency_ms"]) for each in rows])
-    return Driven(due_s, latency_ms, waited / due_s[-1], row.notes["late_p99_ms"])
+    (case,) = read_measured([kept]).cases
+    return Driven(case, waited / pace.open_s, row.notes["late_p99_ms"])
 
 
 def _verdict(found: Calibrated, load: float, runs: Sequence[Driven], drift: float, folder: Path) -> Verdict:
-    due_s = runs[0].due_s
-    measured = np.array([np.percentile(run.latency_ms, (50, 99)) for run in runs])
+    measured = np.array([_percentiles(run.case.measured) for run in runs])
     mean = measured.mean(axis=0)
     repeats = (measured.max(axis=0) - measured.min(axis=0)) / 2 / mean
-    simulated = _percentiles(found, due_s, 1.0, folder)
-    drifted = [_percentiles(found, due_s, 1 + sign * drift, folder) for sign in (-1, 1)]
-    moved = np.abs(drifted[1] - drifted[0]) / 2 / simulated
+    case = runs[0].case
+    simulated, faster, slower = (_replayed(found, case, scale, folder) for scale in (1.0, 1 - drift, 1 + drift))
+    moved = np.abs(slower - faster) / 2 / simulated
     p50, p99 = (simulated / mean - 1).tolist()
     noise50, noise99 = (repeats + moved).tolist()
     waiting, late = max(run.waiting for run in runs), max(run.late_ms for run in runs)
-    return Verdict(load, len(due_s), (mean[0], mean[1]), (p50, p99), (noise50, noise99), waiting, late)
+    assert case.sent_s is not None
+    return Verdict(load, len(case.sent_s), (mean[0], mean[1]), (p50, p99), (noise50, noise99), waiting, late)
 
 
-def _percentiles(found: Calibrated, due_s: Floats, slower: float, folder: Path) -> Floats:
-    """p50 and p99 of the simulator, with executions so many times as long."""
-    (folder / "trace.csv").write_text("arrival_s\n" + "\n".join(f"{at:.6f}" for at in due_s) + "\n", encoding="utf-8")
+def _replayed(found: Calibrated, case: Case, scale: float, folder: Path) -> Floats:
+    """p50 and p99 of the simulator at the same arrivals, with executions so many times as long."""
     content: dict[str, Any] = json.loads(profile_text(found.file))
     model = content["service_model"]
     for key in ("latency_ms", "samples_ms"):
         if key in model:
-            model[key] = (np.array(model[key], dtype=object) * slower).tolist()
-    (folder / "replayed.json").write_text(json.dumps(content), encoding="utf-8")
-    batching = {
-        "policy": "dynamic",
-        "rule": found.server.name,
-        "max_batch_size": found.server.max_batch_size,
-        "max_queue_delay": f"{round(found.delay_ms * 1000)}us",
-    }
-    fleet = {"profile": "served", "usd_per_hour": 1.0, "instances": 1, "batching": batching}
-    arrivals = {"process": "trace", "file": "trace.csv", "format": "column"}
-    scenario = scenario_from(
-        {
-            "schema": 1,
-            "name": found.server.name,
-            "horizon": f"{due_s[-1] + 1e-6:.6f}s",
-            "profiles": {"served": "replayed.json"},
-            "fleets": {"server": fleet},
-            "workloads": {"clients": {"fleet": "server", "arrivals": arrivals}},
-        },
-        folder=folder,
+            model[key] = _scaled(model[key], scale)
+    profile = folder / "replayed.json"
+    profile.write_text(json.dumps(content), encoding="utf-8")
+    server = Server(
+        rule=found.server.name, max_batch_size=found.server.max_batch_size, max_queue_delay_ms=found.delay_ms
     )
-    log = simulate(compile_model(scenario))
-    latency_ms = (log.requests.left_ns - log.requests.arrival_ns) / 1e6
-    return np.asarray(np.percentile(latency_ms, (50, 99)), dtype=np.float64)
+    validation = validate(Measured((case,), ()), Setting(profile=profile, server=server))
+    return _percentiles(validation.rows[0].simulated)
+
+
+def _percentiles(told: Mapping[str, float]) -> Floats:
+    return np.array([told["p50_ms"], told["p99_ms"]])
+
+
+def _scaled(values: Any, scale: float) -> Any:
+    return [_scaled(value, scale) for value in values] if isinstance(values, list) else values * scale
 
 
 def _descendants(pid: int) -> list[int]:
@@ -254,9 +237,10 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _waited_s(pids: Sequence[int]) -> float:
-    """For how long threads of these processes were ready to run without running (Linux's schedstat), in s."""
+    """For how long these processes were ready to run without running, in s (proc(5): schedstat, and steal of stat)."""
     waited_ns = 0
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
             waited_ns += int(task.read_text(encoding="ascii").split()[1])
-    return waited_ns / 1e9
+    stolen = int(Path("/proc/stat").read_text(encoding="ascii").split("\n")[0].split()[8])
+    return waited_ns / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
