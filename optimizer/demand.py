@@ -175,9 +175,7 @@ def _refuse(question: Question, courses: Mapping[str, _Course], hours: int) -> N
             remedy = "Plan a part of it (horizon: 7d), or a typical week."
             problems.append(question.problem(f"workloads.{name}.arrivals", rule, f"{own:,} hours", remedy))
         elif hours % own:
-            rule = (
-                f"must be as long as the series of '{longest}' ({hours} hours), or divide it"
-            )
+            rule = f"must be as long as the series of '{longest}' ({hours} hours), or divide it"
             remedy = "Cut or complete one of the two series; horizon cuts both."
             problems.append(question.problem(f"workloads.{name}.arrivals", rule, f"{own} hours", remedy))
     if problems:

@@ -284,11 +284,9 @@ def _of_profile(
         bounded = "max_batch_size" in batching.model_fields_set
         path = _of(index, "batching", "max_batch_size")
         if bounded and largest_request > batching.max_batch_size:
-            rule = (
-                f"must be at least {largest_request}, the items of the largest request, got {batching.max_batch_size}"
-            )
+            rule = f"must be at least {largest_request}, the items of the largest request"
             remedy = "A request's items travel in one batch: leave the smaller sizes out."
-            yield Flaw(path, rule, None, remedy)
+            yield Flaw(path, rule, str(batching.max_batch_size), remedy)
             continue
         fleet = Fleet.model_construct(profile=profile, instances=1, batching=batching)
         smallest, largest = batch_range(fleet, workloads)
