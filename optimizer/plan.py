@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from numbers import Integral
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from optimizer.explanation import Explanation
 
 SCHEMA_VERSION: Final = 1
 """Version of the JSON object; it changes when a key changes its meaning."""
@@ -22,7 +25,7 @@ Status = Literal["optimal", "feasible", "infeasible"]
 
 @dataclass(frozen=True)
 class Binding:
-    """A limit that the plan runs into, or that leaves no plan at all."""
+    """A limit that leaves no plan, and how far it would have to give way."""
 
     limit: str
     """Kind of limit: ``slo``, ``accuracy``, ``max_instances``, ``quota``, ``budget``, ``memory``, ``survive``,
@@ -32,7 +35,7 @@ class Binding:
     value: float | None
     """The limit as it stands, in the unit of the words; None where it is no number."""
     needed: float | None
-    """The nearest value with which there is a plan; None where none was found, or where there is a plan already."""
+    """The nearest value with which there is a plan; None where no value of this limit is enough."""
     words: str
     """The same as a sentence without a full stop."""
 
@@ -170,13 +173,9 @@ class Plan:
     """By workload; None for one whose fleets' capacities are all stated. None when nothing was simulated."""
     rounds: tuple[Round, ...] = ()
     binding: tuple[Binding, ...] = ()
-    """Limits that bind; of an infeasible plan, what must be relaxed."""
-    shadow_prices: Mapping[str, Any] = field(default_factory=dict)
-    alternatives: tuple[Any, ...] = ()
-    best_single_type: Any = None
-    """The cheapest plan with one kind of candidate only."""
-    not_chosen: tuple[Any, ...] = ()
-    """Why the other candidates have no part in it."""
+    """Of an infeasible plan: what must be relaxed."""
+    explanation: Explanation | None = None
+    """Why it is this plan; None where it was not asked for, or where there is none."""
     warnings: tuple[str, ...] = ()
     assumptions: Mapping[str, str] = field(default_factory=dict)
     """What the numbers rest on, in the order to show it."""
@@ -195,10 +194,6 @@ class Plan:
         """Whether every simulated objective is met; None where nothing was simulated."""
         found = [one.met for one in (self.verified or {}).values() if one is not None]
         return all(found) if found else None
-
-    def explained(self, **found: Any) -> Plan:
-        """The same plan with what explains it: values of fields by their names."""
-        return replace(self, **found)
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -222,8 +217,13 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "verified": None
         if plan.verified is None
         else {name: None if one is None else _verified(one) for name, one in plan.verified.items()},
+        "binding": plan.binding,
+        "shadow_prices": {},
+        "alternatives": [],
     }
-    shown_elsewhere = {"name", "usd_per_hour", "usd_per_month", "fleets", "verified", "workloads"}
+    if plan.explanation is not None:
+        document |= plan.explanation.as_json()
+    shown_elsewhere = {"name", "usd_per_hour", "usd_per_month", "workloads", "explanation"}
     for column in fields(plan):
         if column.name not in document and column.name not in shown_elsewhere:
             document[column.name] = getattr(plan, column.name)
