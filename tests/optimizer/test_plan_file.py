@@ -181,7 +181,7 @@ def test_whatever_stands_in_a_file_is_answered_with_problems(content: dict[str, 
     assert problems_in(plan() | content)
 
 
-def test_a_scenario_becomes_a_plan_by_adding_a_plan(tmp_path: Path) -> None:
+def test_a_scenario_becomes_a_plan_by_adding_a_plan() -> None:
     """What only a simulation reads is kept, and said to be unread."""
     content = plan() | {
         "horizon": "60s",

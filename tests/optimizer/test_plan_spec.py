@@ -93,15 +93,13 @@ def test_a_candidate_serves_what_it_has_a_profile_or_a_capacity_for() -> None:
 
 
 def test_what_is_given_once_holds_for_every_workload() -> None:
-    one = candidate(accuracy=0.9, model_memory="2GiB", memory="8GiB", added_latency="20ms")
-    assert (0.9, 2 << 30, 20_000_000) == (one.accuracy_of("w"), one.model_bytes_of("w"), one.added_latency_ns_of("w"))
-    each = candidate(accuracy={"w": 0.9}, model_memory={"w": "2GiB"}, memory="8GiB", added_latency={"w": "20ms"})
-    assert (0.9, 2 << 30, 20_000_000) == (
-        each.accuracy_of("w"),
-        each.model_bytes_of("w"),
-        each.added_latency_ns_of("w"),
-    )
-    assert (None, 0, 0) == (each.accuracy_of("v"), each.model_bytes_of("v"), each.added_latency_ns_of("v"))
+    def found(one: Candidate, workload: str) -> tuple[float | None, int, int]:
+        return one.accuracy_of(workload), one.model_bytes_of(workload), one.added_latency_ns_of(workload)
+
+    values = {"accuracy": 0.9, "model_memory": "2GiB", "added_latency": "20ms"}
+    each = candidate(memory="8GiB", **{key: {"w": value} for key, value in values.items()})
+    assert (0.9, 2 << 30, 20_000_000) == found(candidate(memory="8GiB", **values), "w") == found(each, "w")
+    assert (None, 0, 0) == found(each, "v")
 
 
 def test_egress_is_billed_by_the_size_of_the_answers() -> None:
