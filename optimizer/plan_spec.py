@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from calibration.profile import LARGEST_BATCH, slowdown_flaws
 from calibration.schema import Entry, Flaw, NotNegative, Number, Positive, Whole
-from calibration.units import DurationNs, MemoryBytes, PositiveDurationNs
+from calibration.units import NS_BY_UNIT, DurationNs, MemoryBytes, PositiveDurationNs
 from simulator.arrival_spec import Arrivals
 from simulator.fleet_spec import MOST_INSTANCES, MOST_MODEL_INSTANCES, Batching, Text, UsdPerHour
 from simulator.sections import Name
@@ -280,5 +280,7 @@ class PlanSpec(Entry):
     """Simulations that prove a plan, with seeds that the search has not seen."""
     gap: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=0.2)] = 0.001
     """Stop when the plan is within this share of the least possible cost."""
-    time_limit_ns: PositiveDurationNs = Field(default=60_000_000_000, alias="time_limit")
+    time_limit_ns: PositiveDurationNs = Field(
+        default=60 * NS_BY_UNIT["s"], alias="time_limit", json_schema_extra={"default": "60s"}
+    )
     """Longest time for the solver."""
