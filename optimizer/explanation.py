@@ -1,29 +1,16 @@
 """Why a plan is what it is, as values: what limits it, what more would cost, what else was possible.
 
-Every value has the numbers, for programs, and ``sentence``, the same for people. :mod:`optimizer.explain` makes them.
+Every value has the numbers, for programs, and ``words``, the same for people, without a full stop.
+:mod:`optimizer.explain` makes them; limits that bind are :class:`optimizer.plan.Binding`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-Rule = Literal["quota", "max_instances", "budget", "accuracy", "memory", "loss", "min_up", "whole_instances"]
-
-
-@dataclass(frozen=True)
-class Binding:
-    """A limit that the plan touches: without it, the plan would be cheaper or could be."""
-
-    rule: Rule
-    name: str
-    """Quota, option or workload that it is about; empty for a budget."""
-    hours: tuple[str, ...]
-    """When it is touched."""
-    sentence: str
+if TYPE_CHECKING:
+    from optimizer.plan import Binding
 
 
 @dataclass(frozen=True)
@@ -38,7 +25,7 @@ class RequestPrice:
     peak_hour: str
     """The hour in which it is dearest."""
     peak_usd_per_hour: float
-    sentence: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +38,7 @@ class SloPrice:
     looser_ms: float
     """How much later answers may come."""
     saves_usd_per_month: float
-    sentence: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +49,7 @@ class LimitPrice:
     max_instances: int
     """The limit as it is."""
     saves_usd_per_month: float
-    sentence: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +65,7 @@ class SingleType:
     """By what share of the plan's cost; negative is possible within the gap only."""
     why: str
     """Why it cannot; empty when it can."""
-    sentence: str
+    words: str
     proven: bool | None = None
     """Whether simulation confirmed it; None: not simulated beyond its capacity curves."""
 
@@ -87,7 +74,7 @@ class SingleType:
 class Alternative:
     """A plan that costs nearly as little and looks different."""
 
-    words: str
+    difference: str
     """What is different about it, ``without a10g``."""
     usd_per_month: float
     dearer: float
@@ -98,7 +85,7 @@ class Alternative:
     """Share of its instance hours' cost that is spent on other candidates than in the plan, 0 to 1."""
     proven: bool | None
     """Whether simulation confirmed it; None: not simulated."""
-    sentence: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -113,7 +100,7 @@ class NotChosen:
     """The price below which it would be in the cheapest plan; None where no price helps, or none was sought."""
     usd_per_1k_rps: dict[str, float]
     """Dollars an hour of a thousand requests per second within the SLO, by workload, at its best setting and count."""
-    sentence: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -137,29 +124,13 @@ class Explanation:
         return next((single for single in self.single_types if single.usd_per_month is not None), None)
 
     def as_json(self) -> dict[str, Any]:
-        """The keys that it has in the JSON of a plan: numbers without NaN or infinity, sentences included."""
+        """The keys that it has in the JSON of a plan, with values for :func:`optimizer.plan.plan_json` to write."""
         return {
-            "binding": _plain(self.binding),
-            "shadow_prices": {
-                "requests": _plain(self.request_prices),
-                "slo": _plain(self.slo_prices),
-                "limits": _plain(self.limit_prices),
-            },
-            "single_types": _plain(self.single_types),
-            "alternatives": _plain(self.alternatives),
-            "not_chosen": _plain(self.not_chosen),
-            "not_examined": list(self.left_out),
+            "binding": self.binding,
+            "shadow_prices": {"requests": self.request_prices, "slo": self.slo_prices, "limits": self.limit_prices},
+            "best_single_type": self.best_single_type,
+            "single_types": self.single_types,
+            "alternatives": self.alternatives,
+            "not_chosen": self.not_chosen,
+            "not_examined": self.left_out,
         }
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; a number that is not finite as null."""
-    if is_dataclass(value):
-        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    return [_plain(each) for each in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
