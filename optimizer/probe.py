@@ -76,7 +76,8 @@ class Trial:
     """Upper end of its 95 % interval over replications; the value itself where there is only one."""
     targets_ms: Mapping[str, float]
     alone_ms: Mapping[str, float]
-    """Each objective's value if nobody had waited longer than the luckiest request did."""
+    """Each objective's value if nobody had waited longer than the luckiest request did; empty where there is more than
+    one replication, since nobody asks."""
     utilisation: float
     requests: int
     """Requests measured."""
@@ -129,7 +130,7 @@ def try_rate(setting: Setting, workload: str, instances: int, rate_rps: float, e
         values_ms=values_ms,
         upper_ms=upper_ms,
         targets_ms=targets_ms,
-        alone_ms={name: ms_from_ns(_judged_ns(name, pooled.alone, 0)) for name in targets_ms},
+        alone_ms={name: ms_from_ns(_judged_ns(name, pooled.alone, 0)) for name in targets_ms if len(runs) == 1},
         utilisation=pooled.work_ns / most_work_ns,
         requests=pooled.latency.count + pooled.lost,
         growing=any(one.growing for one in runs),
@@ -166,11 +167,10 @@ class _Run:
         """All replications as one."""
         if len(runs) == 1:
             return runs[0]
-        latency, alone = Sample(), Sample()
+        latency = Sample()
         for one in runs:
             latency.merge(one.latency)
-            alone.merge(one.alone)
-        return cls(latency, alone, sum(one.lost for one in runs), sum(one.work_ns for one in runs), False)
+        return cls(latency, Sample(), sum(one.lost for one in runs), sum(one.work_ns for one in runs), False)
 
     def judged_ns(self, objective: str) -> float:
         """Mean or percentile of all requests."""

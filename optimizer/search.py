@@ -71,11 +71,17 @@ MOST_REQUESTS: Final = 800_000
 UNSURE: Final = 0.02
 """Share of the rate that the interval may cost before runs get longer."""
 
+BARELY: Final = 0.1
+"""Below this load the interval may cost as much as it may here: nobody buys a fleet that can be used so little."""
+
 GROWTH: Final = 4
 """How many times as long they get."""
 
 SHORT: Final = 6_000
-"""Requests of the one replication that locates a rate."""
+"""Requests of the one replication that locates a rate, at least."""
+
+SHORT_RELAXATIONS: Final = 20
+"""Relaxation times in it, at least, at the load where the search begins."""
 
 IN_BETWEEN: Final = (0.25, 0.5, 0.75)
 """Shares of the load found at which the objectives are looked at too."""
@@ -112,14 +118,14 @@ def search(asked: Asked, known: Evidence | None = None, keep: Callable[[Evidence
     keep
         Gets everything that is known, whenever a point is added to it.
     """
-    if known is not None and (known.refusal is not None or not _another(known.points, asked.peak_rps)):
+    if known is not None and complete(known, asked.peak_rps):
         return known
     setting, workload = asked.setting, asked.workload
     limits = limits_of(setting, workload)
     found = known or Evidence(workload, limits.ceiling_rps, (), refused(setting, workload, limits))
     if found.refusal is not None and keep is not None:
         keep(found)
-    while found.refusal is None and _another(found.points, asked.peak_rps):
+    while not complete(found, asked.peak_rps):
         point = find(setting, workload, 2 ** len(found.points), limits, found.points)
         found = replace(found, points=(*found.points, point))
         if keep is not None:
@@ -127,14 +133,17 @@ def search(asked: Asked, known: Evidence | None = None, keep: Callable[[Evidence
     return found
 
 
-def _another(points: Sequence[Point], peak_rps: float) -> bool:
-    """Whether twice as many instances could matter."""
-    if not points:
+def complete(found: Evidence, peak_rps: float) -> bool:
+    """Whether more instances than were simulated are of no interest: demand, pooling or an objective ends it."""
+    points = found.points
+    if found.refusal is not None:
         return True
+    if not points:
+        return False
     last = points[-1]
     if 2 * last.instances > MOST_INSTANCES or last.rate_rps >= peak_rps or last.load >= MOST_LOAD * (1 - TOLERANCE):
-        return False
-    return len(points) < 2 or last.rps_per_instance > (1 + SETTLED) * points[-2].rps_per_instance
+        return True
+    return len(points) > 1 and last.rps_per_instance <= (1 + SETTLED) * points[-2].rps_per_instance
 
 
 def refused(setting: Setting, workload: str, limits: Limits) -> Refusal | None:
@@ -154,8 +163,9 @@ def refused(setting: Setting, workload: str, limits: Limits) -> Refusal | None:
 
 def find(setting: Setting, workload: str, instances: int, limits: Limits, before: Sequence[Point] = ()) -> Point:
     """What is the highest rate that so many instances carry? ``before``: what smaller fleets carry, to begin there."""
-    tries = _Tries(setting, workload, instances, limits.ceiling_rps * instances)
-    limit, located = _locate(tries, _guess(before))
+    guess = _guess(before)
+    tries = _Tries(setting, workload, instances, limits, guess)
+    limit, located = _locate(tries, guess)
     effort = effort_for(located.load, instances, limits, tuple(tries.last.targets_ms))
     guess = located.load
     while True:
@@ -163,7 +173,7 @@ def find(setting: Setting, workload: str, instances: int, limits: Limits, before
         if found.load == 0:
             return tries.nothing(instances)
         trial = tries.at(found.load, effort)
-        costs = (trial.excess - trial.centre) / found.slope * (1 - found.load) / found.load
+        costs = (trial.excess - trial.centre) / found.slope * (1 - found.load) / max(found.load, BARELY)
         if costs <= UNSURE or effort.requests * effort.replications >= MOST_REQUESTS:
             break
         effort, guess = _longer(effort), found.load * (1 + costs / 2)
@@ -207,13 +217,18 @@ def _locate(tries: _Tries, guess: float) -> tuple[float, Found]:
 def effort_for(load: float, instances: int, limits: Limits, objectives: Sequence[str]) -> Effort:
     """How much must be simulated for an answer near this load?"""
     highest_p = max(PERCENTILES.get(name, MEAN_AS) for name in objectives)
-    load = min(load, MOST_LOAD)
-    relaxation = 2 * (1 + limits.arrival_scv) * load**2 / (1 - load) ** 2
+    relaxation = _relaxation(load, limits)
     full = limits.round_requests * instances
     measured = max(BEYOND / (1 - highest_p), RELAXATIONS * relaxation, ROUNDS * full) / REPLICATIONS
     warmup = max(WARM_RELAXATIONS * relaxation, WARM_ROUNDS * full)
     requests = min(measured + warmup, MOST_REQUESTS / REPLICATIONS)
     return Effort(math.ceil(requests), min(warmup / requests, 0.5), REPLICATIONS)
+
+
+def _relaxation(load: float, limits: Limits) -> float:
+    """Requests that arrive while the queue forgets its past."""
+    load = min(load, MOST_LOAD)
+    return 2 * (1 + limits.arrival_scv) * load**2 / (1 - load) ** 2
 
 
 def _longer(effort: Effort) -> Effort:
@@ -224,10 +239,12 @@ def _longer(effort: Effort) -> Effort:
 class _Tries:
     """Rates of one fleet that were simulated."""
 
-    def __init__(self, setting: Setting, workload: str, instances: int, fleet_rps: float) -> None:
+    def __init__(self, setting: Setting, workload: str, instances: int, limits: Limits, guess: float) -> None:
         self._try = partial(try_rate, setting, workload, instances)
-        self._short = Effort(max(SHORT, WARM_ROUNDS * instances), 0.2, 1)
-        self._fleet_rps = fleet_rps
+        rounds = 2 * WARM_ROUNDS * limits.round_requests * instances
+        short = max(SHORT, SHORT_RELAXATIONS * _relaxation(guess, limits), rounds)
+        self._short = Effort(round(min(short, MOST_REQUESTS / REPLICATIONS)), 0.2, 1)
+        self._fleet_rps = limits.ceiling_rps * instances
         self._made: dict[tuple[float, Effort], Trial] = {}
         self.made = 0
         """Rates that were simulated."""
