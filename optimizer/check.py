@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -103,6 +104,11 @@ class WorkloadCheck:
         return max(self.targets_ms, key=lambda name: self.one_run_ms[name] / self.targets_ms[name])
 
     @property
+    def excess(self) -> float:
+        """Logarithm of the upper end over its target, where that is worst."""
+        return math.log(max(self.one_run_ms[self.nearest] / self.targets_ms[self.nearest], 1e-9))
+
+    @property
     def met(self) -> bool:
         """Whether every objective is met for certain."""
         return all(self.one_run_ms[name] <= target for name, target in self.targets_ms.items())
@@ -121,7 +127,8 @@ class FleetCheck:
     """Of which requests came."""
     offered_load: float
     """Items offered a second over what the accelerators can do with their best batches."""
-    utilisation: float
+    busy: float
+    """Share of the time in which the accelerators work; near 1 long before a fleet that batches is full."""
     replications: int
 
     @property
@@ -142,9 +149,7 @@ class FleetCheck:
     @property
     def excess(self) -> float:
         """Logarithm of the worst upper end over its target: it holds up to 0. Infinite without a steady state."""
-        nearest = [(one, one.nearest) for one in self.workloads.values()]
-        worst = max((one.one_run_ms[name] / one.targets_ms[name] for one, name in nearest), default=0.0)
-        found = math.log(max(worst, 1e-9))
+        found = max((one.excess for one in self.workloads.values()), default=-math.inf)
         return max(found, math.log(self.offered_load / MOST_LOAD)) if self.full else found
 
 
@@ -205,13 +210,18 @@ def _thinned(model: Model, case: FleetLoadCase) -> Model:
     for name, workload in zip(case.rates_rps, model.workloads, strict=True):
         part, whole = case.part(name), workload.arrivals
         if part < 1 and whole is not None:
-            workload = replace(workload, arrivals=lambda seeds, whole=whole, part=part: Part(whole(seeds), part, seeds))
+            workload = replace(workload, arrivals=partial(Part.of, whole, part))
         workloads.append(workload)
     return replace(model, workloads=tuple(workloads))
 
 
 class Part:
     """A part of a stream of arrivals: each one is kept by a coin of its own."""
+
+    @classmethod
+    def of(cls, whole: Any, share: float, seeds: np.random.SeedSequence) -> Part:
+        """Open the stream, and the coins beside it."""
+        return cls(whole(seeds), share, seeds)
 
     def __init__(self, whole: Any, share: float, seeds: np.random.SeedSequence) -> None:
         child = np.random.SeedSequence(seeds.entropy, spawn_key=(*seeds.spawn_key, COINS))

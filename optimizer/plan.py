@@ -67,12 +67,12 @@ class PlannedFleet:
     load: float
     """Requests as a share of what the fleet may be given, in its fullest hour: at 1 the next request needs another
     instance (or, where one may be lost, what is left of the fleet is full)."""
-    offered_load: float | None
-    """Items offered a second over what the accelerators can do with their best batches, in the hour in which that is
-    highest; None where the capacity is stated."""
     utilisation: float | None
-    """Share of the time in which the accelerators work, simulated, in the hour in which that is highest. A server that
-    batches is near 1 long before it is full; None where the capacity is stated."""
+    """Items offered a second over what the accelerators can do with their best batches, in the hour in which that is
+    highest: at 1 the queue grows for ever, and no plan is beyond 0.97. None where the capacity is stated."""
+    busy: float | None
+    """Share of the time in which the accelerators work, simulated, where that is highest. A server that batches is busy
+    nearly always long before it is full: small batches come first. None where the capacity is stated."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ class Miss:
 
     fleet: str
     hour: str
+    hours: int
+    """Hours in which it missed alike; this is the worst."""
     instances: int
     after_loss: bool
     """Whether the instances that the plan must be able to lose were taken away."""
