@@ -197,7 +197,12 @@ def _notes(question: Question, courses: Mapping[str, _Course]) -> list[str]:
         if isinstance(content, RateSeries) and content.interval_ns < HOUR_NS:
             spell = max(content.interval_ns, BUSY_SPELL_NS) / NS_BY_UNIT["min"]
             notes.append(f"{name}: every hour is planned for the mean rate of its busiest {spell:g} minutes")
-        elif not isinstance(content, RateSeries):
+        elif isinstance(content, RateSeries):
+            interval = content.interval_ns / HOUR_NS
+            notes.append(
+                f"{name}: the series holds means of {interval:g} h; a busier spell within them is not planned for"
+            )
+        else:
             rate = float(courses[name].rate_rps[0])
             notes.append(f"{name}: the trace is planned at its mean rate, {rate:.4g} requests per second")
         notes += [f"{name}: {note}" for note in content.notes]
