@@ -145,7 +145,7 @@ def _whole_instances(problem: PlanProblem, solution: Solution) -> Iterator[Bindi
     j, t = max(idle, key=lambda place: idle[place])
     used = min(1.0, used_of_last(problem, solution, j, t))
     words = (
-        f"instances come whole: {usd(spent)} a month ({per_cent(spent / solution.usd_per_month)}) is for room to spare; "
+        f"instances come whole: {usd(spent)} a month ({per_cent(spent / solution.usd_per_month)}) is for spare room; "
         f"of the last {problem.options[j].name}, {per_cent(used)} is needed {when(problem.hours, [t])}"
     )
     yield Binding("whole_instances", problem.options[j].name, used, None, words)
