@@ -16,10 +16,11 @@ from typing import Final
 MOST_TRIES: Final = 16
 """Tries that halve even a bracket that secants cannot shrink to a thousandth of it."""
 
-LEAST_SLOPE: Final = 0.05
-"""Flatter lines say nothing about where the excess will cross 0."""
+LEAST_SLOPE: Final = 0.1
+"""Flatter lines say nothing about where the excess will cross 0, steeper ones than its reciprocal neither."""
 
-STEEPEST_SLOPE: Final = 50.0
+APART: Final = 0.02
+"""Two tries tell a slope only if their excess differs by this much: nearer to one another they differ by chance."""
 
 INSIDE: Final = 0.1
 """A try keeps this share of the bracket away from its ends."""
@@ -39,7 +40,7 @@ class Found:
 
 
 def highest(
-    excess: Callable[[float], float],
+    excess: Callable[[float], tuple[float, float]],
     guess: float,
     *,
     limit: float,
@@ -53,7 +54,8 @@ def highest(
     Parameters
     ----------
     excess
-        By load, increasing; infinite where there is no steady state. Dear: it is asked as rarely as possible.
+        By load: the excess, increasing, infinite where there is no steady state; and how finely it is known. Nobody
+        looks for a load whose excess is nearer to 0 than that. Dear: it is asked as rarely as possible.
     guess
         Where to begin.
     limit
@@ -71,7 +73,7 @@ def highest(
     -----
     The load returned has been tried: that the condition holds there does not rest on any interpolation.
 
-    >>> found = highest(lambda load: math.log(0.1 / (1 - load)), 0.5, limit=0.97)
+    >>> found = highest(lambda load: (math.log(0.1 / (1 - load)), 0.0), 0.5, limit=0.97)
     >>> 0.8955 <= found.load <= 0.9, found.tries <= 3
     (True, True)
     """
@@ -79,7 +81,7 @@ def highest(
     load = min(max(guess, lowest), limit)
     tries = 0
     while True:
-        search.note(load, excess(load))
+        search.note(load, *excess(load))
         tries += 1
         if tries >= most_tries or search.done() or (search.low is None and load <= lowest):
             break
@@ -97,25 +99,27 @@ class _Search:
         self.slope = slope
         self.low: tuple[float, float] | None = None
         self.high: tuple[float, float] | None = None
+        self._grain = 0.0
 
-    def note(self, load: float, excess: float) -> None:
+    def note(self, load: float, excess: float, grain: float) -> None:
         """Take in a try."""
         before = [end for end in (self.low, self.high) if end is not None and math.isfinite(end[1])]
+        self._grain = grain
         if excess <= 0:
             self.low = (load, excess)
         else:
             self.high = (load, excess)
         if before and math.isfinite(excess):
             near = min(before, key=lambda end: abs(end[1]))
-            across = _u(load) - _u(near[0])
-            if across:
-                self.slope = min(max((excess - near[1]) / across, LEAST_SLOPE), STEEPEST_SLOPE)
+            rise, across = excess - near[1], _u(load) - _u(near[0])
+            if abs(rise) >= APART and across:
+                self.slope = min(max(rise / across, LEAST_SLOPE), 1 / LEAST_SLOPE)
 
     def done(self) -> bool:
         """Whether the load that holds is as near to the crossing as was asked for."""
         if self.low is None:
             return False
-        if self.low[0] >= self._limit:
+        if self.low[0] >= self._limit or self.low[1] >= -self._grain:
             return True
         ends = [self._crossing()]
         if self.high is not None:
@@ -124,12 +128,13 @@ class _Search:
 
     def aim(self) -> float:
         """Where to try next: just below the presumed crossing, well inside the bracket."""
-        load = self._crossing() * (1 - self._tolerance / 2)
-        low = 0.0 if self.low is None else self.low[0]
+        load = min(self._crossing(-self._grain / 2), self._crossing() * (1 - self._tolerance / 2))
         if self.high is None:
             return load
-        room = INSIDE * (self.high[0] - low)
-        return min(max(load, low + room), self.high[0] - room)
+        if self.low is None:
+            return min(load, self.high[0] * (1 - self._tolerance))
+        room = INSIDE * (self.high[0] - self.low[0])
+        return min(max(load, self.low[0] + room), self.high[0] - room)
 
     def halfway(self) -> float:
         """The middle of the bracket, in u."""
@@ -137,13 +142,13 @@ class _Search:
         high = _u(self._limit if self.high is None else self.high[0])
         return -math.expm1(-(low + high) / 2)
 
-    def _crossing(self) -> float:
-        """Where the excess presumably is 0, at most the limit."""
+    def _crossing(self, excess: float = 0.0) -> float:
+        """Where the excess presumably is that, at most the limit."""
         known = [end for end in (self.low, self.high) if end is not None and math.isfinite(end[1])]
         if not known:
-            return self.halfway() / (1 - self._tolerance / 2)
+            return self.halfway()
         near = min(known, key=lambda end: abs(end[1]))
-        u = _u(near[0]) - near[1] / self.slope
+        u = _u(near[0]) + (excess - near[1]) / self.slope
         return min(-math.expm1(-max(u, 0.0)), self._limit)
 
 

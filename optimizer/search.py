@@ -6,7 +6,7 @@ How a rate is found, for each count of instances:
 2. Found with REPLICATIONS replications a rate. A rate counts as met when the **upper end of the 95 % interval** of
    every objective is within its target. That is conservative: the answer lies below the true capacity by what the
    interval leaves open, some per cent of the room that is left to saturation.
-3. Where that costs more than UNSURE of the rate, once more with runs four times as long, as far as MOST_REQUESTS.
+3. Where that costs more than UNSURE of the rate, once more with longer runs, as far as MOST_REQUESTS.
 
 How long runs are: 400 requests beyond the highest percentile asked for; RELAXATIONS times the relaxation time of the
 queue (:mod:`simulator.loads`), which grows like 1 / (1 - load)^2; and many rounds of full batches.
@@ -68,14 +68,23 @@ ROUNDS: Final = 100
 MOST_REQUESTS: Final = 800_000
 """Requests simulated at one rate, at most."""
 
-UNSURE: Final = 0.02
+UNSURE: Final = 0.025
 """Share of the rate that the interval may cost before runs get longer."""
 
 BARELY: Final = 0.1
 """Below this load the interval may cost as much as it may here: nobody buys a fleet that can be used so little."""
 
-GROWTH: Final = 4
-"""How many times as long they get."""
+LEAST_GROWTH: Final = 2.0
+"""How many times as long they get, at least."""
+
+MOST_GROWTH: Final = 16.0
+"""The same at most, in one go."""
+
+FINE: Final = 0.3
+"""Excess nearer to 0 than this share of half its interval is as good as 0."""
+
+FINEST: Final = 0.003
+"""The same as a share of the target: 0.3 % of a latency is nothing."""
 
 SHORT: Final = 6_000
 """Requests of the one replication that locates a rate, at least."""
@@ -84,7 +93,7 @@ SHORT_RELAXATIONS: Final = 20
 """Relaxation times in it, at least, at the load where the search begins."""
 
 IN_BETWEEN: Final = (0.25, 0.5, 0.75)
-"""Shares of the load found at which the objectives are looked at too."""
+"""Shares of the load found at which the objectives are looked at too; for larger fleets only at the middle one."""
 
 WARM_RELAXATIONS: Final = 2.5
 """Relaxation times that a replication runs before it counts, at least."""
@@ -176,7 +185,7 @@ def find(setting: Setting, workload: str, instances: int, limits: Limits, before
         costs = (trial.excess - trial.centre) / found.slope * (1 - found.load) / max(found.load, BARELY)
         if costs <= UNSURE or effort.requests * effort.replications >= MOST_REQUESTS:
             break
-        effort, guess = _longer(effort), found.load * (1 + costs / 2)
+        effort, guess = _longer(effort, costs), found.load * (1 + costs / 3)
     at_limit = found.load >= limit
     return Point(
         instances=instances,
@@ -206,9 +215,10 @@ def _locate(tries: _Tries, guess: float) -> tuple[float, Found]:
     holds beyond such a load is of no use, since the fleet passes through it twice a day.
     """
     limit = MOST_LOAD
+    shares = IN_BETWEEN if tries.instances == 1 else IN_BETWEEN[1:2]
     while True:
         located = tries.highest(None, guess, limit, 1.0)
-        missed = [share for share in IN_BETWEEN if tries.at(share * located.load, None).centre > 0]
+        missed = [share for share in shares if tries.at(share * located.load, None).centre > 0]
         if located.load <= LIGHTEST or not missed:
             return limit, located
         limit = guess = missed[0] * located.load
@@ -231,8 +241,10 @@ def _relaxation(load: float, limits: Limits) -> float:
     return 2 * (1 + limits.arrival_scv) * load**2 / (1 - load) ** 2
 
 
-def _longer(effort: Effort) -> Effort:
-    requests = min(GROWTH * effort.requests, MOST_REQUESTS // effort.replications)
+def _longer(effort: Effort, costs: float) -> Effort:
+    """As much as brings down what the interval costs to what it may: it shrinks with the square root of the run."""
+    by = min(max((costs / UNSURE) ** 2, LEAST_GROWTH), MOST_GROWTH)
+    requests = min(round(by * effort.requests), MOST_REQUESTS // effort.replications)
     return replace(effort, requests=requests, warmup=effort.warmup * effort.requests / requests)
 
 
@@ -246,6 +258,7 @@ class _Tries:
         self._short = Effort(round(min(short, MOST_REQUESTS / REPLICATIONS)), 0.2, 1)
         self._fleet_rps = limits.ceiling_rps * instances
         self._made: dict[tuple[float, Effort], Trial] = {}
+        self.instances = instances
         self.made = 0
         """Rates that were simulated."""
 
@@ -265,9 +278,11 @@ class _Tries:
     def highest(self, effort: Effort | None, guess: float, limit: float, slope: float) -> Found:
         """The highest load at which every objective is met: as far as one can see in a short look, else for certain."""
 
-        def excess(load: float) -> float:
+        def excess(load: float) -> tuple[float, float]:
             trial = self.at(load, effort)
-            return trial.centre if effort is None else trial.excess
+            if effort is None:
+                return trial.centre, ROUGH
+            return trial.excess, max(FINE * (trial.excess - trial.centre), FINEST)
 
         tolerance, most = (ROUGH, 10) if effort is None else (TOLERANCE, MOST_TRIES)
         return highest(
