@@ -51,6 +51,7 @@ def optimize(
     watch: Watch | None = None,
     prove: bool = True,
     explain: bool = True,
+    alternatives: bool = True,
 ) -> Plan:
     """Which fleets hold every objective at the least cost, and why these?
 
@@ -69,6 +70,8 @@ def optimize(
         Whether the plan is simulated, and mended where it misses. A plan that was not says so.
     explain
         Whether it is asked what else would be possible, by solving again.
+    alternatives
+        Whether that includes other plans that cost nearly as little.
 
     Raises
     ------
@@ -97,7 +100,9 @@ def optimize(
         if not plan.feasible:
             plan = replace(plan, binding=_why_not(question, proven, found))
         elif explain:
-            plan = replace(plan, explanation=_why(question, proven, found, simulations if prove else None, curves))
+            simulated_too = simulations if prove else None
+            why = _why(question, proven, found, simulated_too, curves, near_optimal=alternatives, watch=watch)
+            plan = replace(plan, explanation=why)
     return replace(
         plan,
         capacity=tuple(_capacity(found)),
@@ -142,7 +147,14 @@ def _why_not(question: Question, proven: Proven, found: Sequence[Capacity]) -> t
 
 
 def _why(
-    question: Question, proven: Proven, found: Sequence[Capacity], simulations: Simulations | None, curves: Any
+    question: Question,
+    proven: Proven,
+    found: Sequence[Capacity],
+    simulations: Simulations | None,
+    curves: Any,
+    *,
+    near_optimal: bool,
+    watch: Watch,
 ) -> Explanation:
     """Why it is this plan. With ``simulations`` what else is shown is simulated, too."""
     problem, solution = proven.problem, proven.solution
@@ -164,6 +176,8 @@ def _why(
         looser=looser_problem(question, problem, found, curves),
         prove=None if simulations is None else holds,
         refusals=refusals,
+        near_optimal=near_optimal,
+        watch=watch,
         gap=question.file.plan.gap,
         time_limit_s=s_from_ns(question.file.plan.time_limit_ns),
     )
