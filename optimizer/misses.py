@@ -25,6 +25,9 @@ LEAST_SHARE: Final = 0.05
 """A fleet that does not hold even this share of its requests is taken to hold none."""
 
 
+GRAIN: Final = 0.01
+"""How finely an excess is known, about."""
+
 MOST_TRIES: Final = 8
 """Simulations to find the share that holds."""
 
@@ -89,8 +92,9 @@ def passing_share(case: FleetLoadCase, found: FleetCheck, seed: int, replication
     """Which share of the requests of a fleet that missed does it hold? 0 where it holds none to speak of."""
     limit = min(MOST_LOAD, NEVER_MORE * found.offered_load)
 
-    def excess(offered: float) -> float:
-        return check(case.scaled(offered / found.offered_load), seed, replications).excess
+    def excess(offered: float) -> tuple[float, float]:
+        tried = check(case.scaled(offered / found.offered_load), seed, replications, most_replications=2 * replications)
+        return tried.excess, GRAIN
 
     guess = 0.9 * limit
     if math.isfinite(found.excess) and found.offered_load < 1:

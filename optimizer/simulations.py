@@ -61,7 +61,9 @@ class Simulations:
     def of(self, cases: Sequence[tuple[FleetLoadCase, int]], number: int) -> dict[object, FleetCheck]:
         """What each case shows, by its key; with at least so many replications each. New ones are simulated."""
         wanted = {case.key: (case, runs) for case, runs in sorted(cases, key=lambda one: one[1])}
-        new = {key: one for key, one in wanted.items() if key not in self.known}
+        new = {
+            key: one for key, one in wanted.items() if key not in self.known or self.known[key].replications < one[1]
+        }
         pieces = [(check, (case, self.seed(number), runs)) for case, runs in new.values()]
         for done, (key, found) in enumerate(
             zip(new, spread(pieces, jobs=self.jobs, cluster=self.cluster), strict=True), start=1

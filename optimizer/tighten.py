@@ -11,10 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from optimizer.problem import CapacityCurve, Floats, Option, PlanProblem, Quota
+
+
+MIXES_WELL: Final = 0.97
+"""Workloads that together still carry this share of what the sum says keep sharing: fleets of their own would gain less
+than that, and lose what they gain by pooling."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,8 @@ def _lowered(curve: CapacityCurve, one: Tightening, everywhere: bool) -> Capacit
 def separated(problem: PlanProblem, found: Iterable[Tightening]) -> tuple[PlanProblem, tuple[str, ...]]:
     """The same problem in which workloads that missed together may have fleets of their own; and whose they are.
 
-    Each workload of the fleet may have one, and all but the one that missed may share one. To be called before the
-    capacities are lowered: what is copied is what was found for each workload alone.
+    Each workload of the fleet may have one, and all but the one that missed may share one. Only where they mix badly
+    (``MIXES_WELL``). To be called before the capacities are lowered: what is copied is what was found for each alone.
     """
     options, quotas = list(problem.options), list(problem.quotas)
     known = {_kind(option) for option in options}
@@ -84,7 +90,7 @@ def separated(problem: PlanProblem, found: Iterable[Tightening]) -> tuple[PlanPr
         origin = options[one.option]
         groups = [(b,) for b in one.workloads] + [tuple(b for b in one.workloads if b != one.blamed)]
         copies = []
-        for group in groups if len(one.workloads) > 1 else ():
+        for group in groups if len(one.workloads) > 1 and one.factor < MIXES_WELL else ():
             copy = _only(problem, origin, group)
             if _kind(copy) not in known and copy.curve.rps_per_instance.any():
                 known.add(_kind(copy))
