@@ -65,7 +65,8 @@ def highest(
     slope
         What the excess grows by, per unit of u, until two tries tell better.
     tolerance
-        How far the answer may be below the crossing, as a share of it.
+        How far the answer may be below the crossing, as a share of it. Where the excess is so flat that it says little
+        about the load, the answer may be further below it, with an excess of next to 0.
     most_tries
         Stop then, with what holds for certain.
 
@@ -128,7 +129,10 @@ class _Search:
 
     def aim(self) -> float:
         """Where to try next: just below the presumed crossing, well inside the bracket."""
-        load = min(self._crossing(-self._grain / 2), self._crossing() * (1 - self._tolerance / 2))
+        crossing = self._crossing()
+        if self.high is None and crossing >= self._limit:
+            return self._limit
+        load = min(self._crossing(-self._grain / 2), crossing * (1 - self._tolerance / 2))
         if self.high is None:
             return load
         if self.low is None:

@@ -167,23 +167,22 @@ def _worked(
         yield rest[number], evidence
 
 
+def _work(piece: _Piece) -> Evidence:
+    """What a worker of a cluster does."""
+    return piece.work()
+
+
 def _numbered(number: int, piece: _Piece) -> tuple[int, Evidence]:
-    """What a process does."""
+    """What a process of this machine does; answers come in any order."""
     return number, piece.work()
 
 
 def _on_cluster(pieces: Sequence[_Piece], address: str) -> Iterator[tuple[_Piece, Evidence]]:
     """The same on the workers of a Dask cluster. They may have other disks: what they find is kept here."""
-    from distributed import as_completed
-
     with connect(address) as client:
-        futures = {
-            client.submit(_numbered, number, replace(piece, cache=None), pure=False): piece
-            for number, piece in enumerate(pieces)
-        }
-        for future in as_completed(futures):  # type: ignore[no-untyped-call]
-            piece = futures[future]
-            evidence = future.result()[1]
+        futures = [client.submit(_work, replace(piece, cache=None), pure=False) for piece in pieces]
+        for piece, future in zip(pieces, futures, strict=True):
+            evidence = future.result()
             piece.keep(evidence)
             yield piece, evidence
 

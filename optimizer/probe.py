@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -45,7 +46,7 @@ FULL_BATCHES: Final = 150
 STEADY: Final = ("poisson", "deterministic")
 """Arrival processes that a short run shows as well as a long one."""
 
-FEWEST: Final = 2_000
+FEWEST: Final = 3_000
 """Requests of the shortest run."""
 
 
@@ -244,13 +245,12 @@ def limits_of(setting: Setting, workload: str) -> Limits:
     items = float(np.average(asked.items, weights=asked.item_weights))
     nominal_rps = capacity_items_per_s(fleet, [(asked.items, asked.item_weights)]) / items
     full = max(fleet.model_instances * fleet.max_batch / items, 1.0)
-    flood = _Flood(OVERLOAD * nominal_rps, max(FEWEST, round(FULL_BATCHES * full)))
+    flood = partial(_Flood, OVERLOAD * nominal_rps, max(FEWEST, round(FULL_BATCHES * full)))
     flooded = replace(
         model,
         fleets=(replace(fleet, noise=None),),
-        workloads=(replace(asked, arrivals=lambda _: flood, timeout_ns=NEVER),),
-        horizon_ns=flood.horizon_ns,
-        expected_requests=float(flood.requests),
+        workloads=(replace(asked, arrivals=flood, timeout_ns=NEVER),),
+        horizon_ns=flood().end_ns,
     )
     batches = run(flooded).batches
     order = np.argsort(batches.end_ns, kind="stable")
@@ -263,18 +263,22 @@ def limits_of(setting: Setting, workload: str) -> Limits:
 
 
 class _Flood:
-    """Requests at equal distances, far more than can be answered; the generator of a workload is not asked."""
+    """Requests at equal distances, far more than can be answered: nothing is drawn."""
 
-    def __init__(self, rate_rps: float, requests: int) -> None:
-        self._times_ns = np.arange(requests, dtype=np.float64) * (NS_PER_S / rate_rps)
-        self.requests = requests
-        self.horizon_ns = int(self._times_ns[-1]) + 1
+    def __init__(self, rate_rps: float, requests: int, seeds: Any = None) -> None:
+        del seeds
+        self._times_ns = (np.arange(requests, dtype=np.float64) * (NS_PER_S / rate_rps)).astype(np.int64)
+
+    @property
+    def end_ns(self) -> int:
+        """Just after the last one that is left."""
+        return int(self._times_ns[-1]) + 1
 
     def take(self, until_ns: int) -> Int64s:
         """Those before ``until_ns``, once."""
         n = int(np.searchsorted(self._times_ns, until_ns))
         taken, self._times_ns = self._times_ns[:n], self._times_ns[n:]
-        return taken.astype(np.int64)
+        return taken
 
 
 def _arrival_scv(arrivals: Any) -> float:
