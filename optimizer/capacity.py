@@ -67,8 +67,7 @@ def capacity_curves(
 ) -> list[CapacityCurve]:
     """How many requests per second do n instances of each setting carry? As :func:`capacities`, the curves alone."""
     return [
-        found.curve
-        for found in capacities(question, settings, jobs=jobs, cluster=cluster, cache=cache, watch=watch)
+        found.curve for found in capacities(question, settings, jobs=jobs, cluster=cluster, cache=cache, watch=watch)
     ]
 
 

@@ -43,8 +43,8 @@ OVERLOAD: Final = 4.0
 FULL_BATCHES: Final = 150
 """Rounds of full batches in that run; the middle half of them is measured."""
 
-STEADY: Final = ("poisson", "deterministic")
-"""Arrival processes that a short run shows as well as a long one."""
+STEADY: Final = ("poisson", "deterministic", "gamma")
+"""Arrival processes whose runs need be no longer than their effort says, which knows their coefficient of variation."""
 
 FEWEST: Final = 3_000
 """Requests of the shortest run."""
@@ -179,7 +179,7 @@ class _Run:
 
 
 def _judged_ns(objective: str, latency: Sample, lost: int) -> float:
-    """Mean or percentile of latencies and of lost requests, which are infinitely late; infinite where there are none."""
+    """Mean or percentile of latencies and of lost requests, which are infinitely late; infinite of nothing."""
     if latency.count == 0 or (objective == "mean" and lost):
         return math.inf
     return latency.mean if objective == "mean" else latency.quantile(PERCENTILES[objective], lost)

@@ -285,9 +285,7 @@ class _Tries:
             return trial.excess, max(FINE * (trial.excess - trial.centre), FINEST)
 
         tolerance, most = (ROUGH, 10) if effort is None else (TOLERANCE, MOST_TRIES)
-        return highest(
-            excess, guess, limit=limit, lowest=LIGHTEST, slope=slope, tolerance=tolerance, most_tries=most
-        )
+        return highest(excess, guess, limit=limit, lowest=LIGHTEST, slope=slope, tolerance=tolerance, most_tries=most)
 
     def nothing(self, instances: int) -> Point:
         """What is left to say where no rate passed."""

@@ -84,7 +84,8 @@ def test_a_capacity_is_told_of_the_workload_that_asks(tmp_path: Path) -> None:
     cache = CapacityCache(tmp_path)
     cache.keep("a", Evidence("w", 1.0, (), Refusal("w", "p99", 1.0, 2.0, "service")))
     found = cache.get("a", "other")
-    assert found is not None and found.refusal is not None
+    assert found is not None
+    assert found.refusal is not None
     assert ("other", "other") == (found.workload, found.refusal.workload)
 
 

@@ -46,7 +46,7 @@ def test_a_cliff_is_found_by_halving(cliff: float, guess: float) -> None:
 
 
 def test_what_holds_everywhere_ends_at_the_limit() -> None:
-    found = highest(lambda load: (-1.0, 0.0), 0.5, limit=0.97)
+    found = highest(lambda _: (-1.0, 0.0), 0.5, limit=0.97)
     assert 0.97 == found.load
 
 
@@ -64,11 +64,13 @@ def test_what_holds_nowhere_is_zero_without_asking_below_the_lowest() -> None:
 
 def test_nothing_is_asked_twice_as_finely_as_it_is_known() -> None:
     """An excess within its grain of 0 ends the search: the next try would be about luck."""
-    found = highest(lambda load: (-0.01, 0.02), 0.5, limit=0.97)
+    found = highest(lambda _: (-0.01, 0.02), 0.5, limit=0.97)
     assert (0.5, 1) == (found.load, found.tries)
 
 
 def test_tries_are_bounded_and_what_held_is_returned() -> None:
-    found = highest(lambda load: (-1.0 if load < 0.123456 else 1e-9, 0.0), 0.9, limit=0.97, tolerance=1e-9, most_tries=7)
+    found = highest(
+        lambda load: (-1.0 if load < 0.123456 else 1e-9, 0.0), 0.9, limit=0.97, tolerance=1e-9, most_tries=7
+    )
     assert 7 == found.tries
     assert found.load < 0.123456
