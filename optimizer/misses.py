@@ -72,7 +72,7 @@ def _said(
     served = tuple(np.flatnonzero(solution.share[:, j, t] * problem.demand_rps[:, t]).tolist())
     here = fullness(problem, solution, j, t) * n
     tightening = Tightening(j, n, served, here, passing, problem.workloads.index(workload))
-    full = found.full and worst.met
+    full = found.full and (worst.met or math.isinf(worst.excess))
     miss = Miss(
         fleet=option.name,
         hour=problem.hours[t],

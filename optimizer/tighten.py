@@ -17,7 +17,6 @@ import numpy as np
 
 from optimizer.problem import CapacityCurve, Floats, Option, PlanProblem, Quota
 
-
 MIXES_WELL: Final = 0.97
 """Workloads that together still carry this share of what the sum says keep sharing: fleets of their own would gain less
 than that, and lose what they gain by pooling."""
