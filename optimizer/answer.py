@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,8 +13,12 @@ from optimizer import highs
 from optimizer.build import Program, build
 from optimizer.problem import Floats, Ints, PlanProblem
 from optimizer.prune import undominated
+from optimizer.rounding import kept_running, one_option_each, rounded_up
 from optimizer.routing import level
 from optimizer.solution import broken_rules, fewest_running, fewest_survivors, usd_per_month
+
+LEAST_S: Final = 5.0
+"""Seconds for a plan by rounding when the time is up: a plan a little late is better than none."""
 
 TIGHTER: Final = 1 - 1e-6
 """Capacities are taken down by this much where what the solver found holds within its tolerances only."""
@@ -77,27 +82,60 @@ def only(problem: PlanProblem, kept: Ints) -> PlanProblem:
 
 def _answer(problem: PlanProblem, gap: float, limit_s: float) -> Answer:
     deadline = time.monotonic() + limit_s
-    begun = time.process_time()
-    nothing = np.zeros_like(problem.demand_rps)
     if _nobody_serves(problem).any():
         return _shortfall(problem, limit_s)
+    begun = time.process_time()
     program = build(problem)
     build_s = time.process_time() - begun
     verdict = highs.run(program.model, gap=gap, limit_s=deadline - time.monotonic())
     if verdict.status == "infeasible":
         return _shortfall(problem, limit_s, build_s, verdict.seconds)
-    fleets = None if verdict.objective == float("inf") else mended(problem, *values(program))
-    if fleets is None and verdict.objective < float("inf"):
-        tight = replace(
-            problem,
-            options=tuple(replace(option, curve=option.curve.scaled(TIGHTER)) for option in problem.options),
-        )
-        again = build(tight)
-        second = highs.run(again.model, gap=gap, limit_s=max(deadline - time.monotonic(), 1.0))
-        if second.objective < float("inf"):
-            fleets = mended(problem, *values(again))
-    usd = float("inf") if fleets is None else usd_per_month(problem, fleets.running, fleets.share)
-    return Answer(fleets, usd, min(verdict.bound, usd), nothing, build_s, verdict.seconds)
+    bound = verdict.bound
+    candidates = [None if verdict.objective == float("inf") else mended(problem, *values(program))]
+    if candidates[0] is None and verdict.objective < float("inf"):
+        candidates.append(_held_tighter(problem, gap, max(deadline - time.monotonic(), LEAST_S)))
+    best = cheapest(problem, candidates)
+    if verdict.status == "stopped" and (best is None or _usd(problem, best) - bound > gap * _usd(problem, best)):
+        rounded, relaxed = rounded_up(problem, max(deadline - time.monotonic(), LEAST_S))
+        bound = max(bound, relaxed)
+        if rounded is not None:
+            best = cheapest(problem, [best, _kept_running(problem, *values(rounded)[1:])])
+    usd = float("inf") if best is None else _usd(problem, best)
+    nothing = np.zeros_like(problem.demand_rps)
+    return Answer(
+        best, usd, min(bound, usd) if best else bound, nothing, build_s, time.process_time() - begun - build_s
+    )
+
+
+def in_no_time(problem: PlanProblem) -> Answer:
+    """A plan that takes no solver, with no bound but 0: for a part whose time was up before it had any."""
+    begun = time.process_time()
+    fleets = _kept_running(problem, *one_option_each(problem))
+    usd = float("inf") if fleets is None else _usd(problem, fleets)
+    return Answer(fleets, usd, 0.0, np.zeros_like(problem.demand_rps), 0.0, time.process_time() - begun)
+
+
+def _held_tighter(problem: PlanProblem, gap: float, limit_s: float) -> Fleets | None:
+    """A plan for capacities a little lower, so that what the solver's tolerances let through holds after all."""
+    options = tuple(replace(option, curve=option.curve.scaled(TIGHTER)) for option in problem.options)
+    program = build(replace(problem, options=options))
+    verdict = highs.run(program.model, gap=gap, limit_s=limit_s)
+    return None if verdict.objective == float("inf") else mended(problem, *values(program))
+
+
+def _kept_running(problem: PlanProblem, survivors: Ints, share: Floats) -> Fleets | None:
+    """A plan for survivors that are whole, with what runs decided anew."""
+    return mended(problem, kept_running(problem, fewest_running(problem, survivors)), survivors, share)
+
+
+def cheapest(problem: PlanProblem, candidates: Sequence[Fleets | None]) -> Fleets | None:
+    """The plan that costs least, the first of equals; None where there is none."""
+    found = [fleets for fleets in candidates if fleets is not None]
+    return min(found, key=lambda fleets: _usd(problem, fleets), default=None)
+
+
+def _usd(problem: PlanProblem, fleets: Fleets) -> float:
+    return usd_per_month(problem, fleets.running, fleets.share)
 
 
 def values(program: Program) -> tuple[Ints, Ints, Floats]:

@@ -89,8 +89,7 @@ def decompose(problem: PlanProblem) -> list[Part]:
     hours that differ in their weight alone are the same question.
     """
     b, j, t = len(problem.workloads), len(problem.options), len(problem.hours)
-    most = np.array([[problem.most_survivors(option, hour) for hour in range(t)] for option in range(j)])
-    most = most.reshape(j, t)
+    most = problem.most_survivors
     groups = _Groups((b + j) * t)
     _join_what_belongs_together(problem, most, groups)
     members: dict[int, list[tuple[int, int]]] = defaultdict(list)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -134,6 +135,24 @@ class Option:
         return needed if self.zones == 1 else -(-needed * self.zones // (self.zones - 1))
 
 
+def _enough(curve: CapacityCurve, demand_rps: Floats) -> Ints:
+    """(T,) the fewest instances that carry alone everything of the demand (B, T) that they can serve."""
+    served = np.asarray((curve.rps_per_instance > 0).any(axis=1))
+    wanted = served[:, None] & (demand_rps > 0)
+    ends = [*(int(start) - 1 for start in curve.instances[1:]), np.iinfo(np.int64).max]
+    enough: Ints = np.zeros(demand_rps.shape[1], dtype=np.int64)
+    settled = np.logical_not(wanted.any(axis=0))
+    for low, high, rates in zip(curve.instances, ends, curve.rps_per_instance.T, strict=True):
+        able = rates > 0
+        loads = (1 / rates[able]) @ demand_rps[able]
+        count = np.maximum(low, np.ceil(loads / (1 + LOAD_TOLERANCE)).astype(np.int64))
+        enough = np.where(settled, enough, np.maximum(enough, np.minimum(count, high)))
+        carries = ~settled & (able[:, None] >= wanted).all(axis=0) & (count <= high)
+        enough = np.where(carries, count, enough)
+        settled |= carries
+    return enough
+
+
 @dataclass(frozen=True)
 class Quota:
     """At most so many instances of several options together."""
@@ -209,31 +228,23 @@ class PlanProblem:
         """Hours that all periods stand for together."""
         return float(self.weight_h.sum())
 
-    def most_survivors(self, option: int, hour: int) -> int:
-        """How many instances of an option, spares aside, could ever be of use in an hour?
+    @cached_property
+    def most_survivors(self) -> Ints:
+        """(J, T) how many instances of an option, spares aside, could ever be of use in an hour?
 
         The fewest that carry alone everything that the option can serve at all: prices are not negative and fees do not
         depend on the count, so one more is never worth it. Fewer where the option's limit allows fewer.
         """
-        chosen = self.options[option]
-        starts, rates, demand = chosen.curve.instances, chosen.curve.rps_per_instance, self.demand_rps[:, hour]
-        wanted = (rates > 0).any(axis=1) & (demand > 0)
-        if not wanted.any():
-            return 0
-        ends = [*(int(start) - 1 for start in starts[1:]), None]
-        enough = 0
-        for i, (low, high) in enumerate(zip(starts, ends, strict=True)):
-            able = wanted & (rates[:, i] > 0)
-            count = max(int(low), fewest_that_carry(float((demand[able] / rates[able, i]).sum())))
-            if (able == wanted).all() and (high is None or count <= high):
-                enough = count
-                break
-            enough = max(enough, count if high is None else min(count, high))
-        return enough if chosen.max_instances is None else min(enough, chosen.survivors(chosen.max_instances))
+        most = np.zeros((len(self.options), len(self.hours)), dtype=np.int64)
+        for j, option in enumerate(self.options):
+            enough = _enough(option.curve, self.demand_rps)
+            limit = option.max_instances
+            most[j] = enough if limit is None else np.minimum(enough, option.survivors(limit))
+        return most
 
     def segments(self, option: int, hour: int) -> list[tuple[int, int, int]]:
         """Segments of an option's curve that could be of use in an hour: index, counts of survivors from and to."""
-        most = self.most_survivors(option, hour)
+        most = int(self.most_survivors[option, hour])
         starts = [int(count) for count in self.options[option].curve.instances]
         ends = [*(start - 1 for start in starts[1:]), most]
         return [

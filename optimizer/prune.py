@@ -31,39 +31,41 @@ def undominated(problem: PlanProblem) -> Ints:
     """
     if not problem.options:
         return np.zeros(0, dtype=np.int64)
-    better = np.array([_replaced_by(problem, g) for g in range(len(problem.options))])
+    rates = _rates(problem)
+    prices = np.array([option.usd_per_hour for option in problem.options])
+    better = np.array([_replaced_by(problem, g, rates, prices) for g in range(len(problem.options))])
     np.fill_diagonal(better, False)
     first = np.tri(len(better), k=-1, dtype=bool).T
     return np.flatnonzero(~(better & (first | ~better.T)).any(axis=0))
 
 
-def _replaced_by(problem: PlanProblem, g: int) -> Flags:
+def _rates(problem: PlanProblem) -> Floats:
+    """(J, B, N) what one instance carries, at every count at which any curve changes."""
+    counts = np.unique(np.concatenate([option.curve.instances for option in problem.options]))
+    columns = [np.searchsorted(option.curve.instances, counts, side="right") - 1 for option in problem.options]
+    return np.array([o.curve.rps_per_instance[:, at] for o, at in zip(problem.options, columns, strict=True)])
+
+
+def _replaced_by(problem: PlanProblem, g: int, rates: Floats, prices: Floats) -> Flags:
     """(J,) which options does option g replace, doing everything that they do at no more?"""
     good, options = problem.options[g], problem.options
-    able = (good.curve.rps_per_instance > 0).any(axis=1)
-    falls = (np.diff(good.curve.rps_per_instance, axis=1) < 0).any()
+    able = (rates[g] > 0).any(axis=1)
+    falls = (np.diff(rates[g], axis=1) < 0).any()
     if good.max_instances is not None or falls or good.memory_gib[able].sum() > good.device_memory_gib:
         return np.zeros(len(options), dtype=bool)
-    asks = ~np.isnan(problem.floors)
-    replaced: Flags = (
-        (good.usd_per_hour <= np.array([d.usd_per_hour for d in options])).all(axis=1)
-        & (good.usd_per_request <= np.array([d.usd_per_request for d in options])).all(axis=1)
-        & (good.start_usd <= np.array([d.start_usd for d in options]))
-        & (max(good.min_up_hours, 1) <= np.array([max(d.min_up_hours, 1) for d in options]))
-        & (good.spare <= np.array([d.spare for d in options]))
-        & np.array([good.zones == 1 or good.zones >= d.zones > 1 for d in options])
-        & (np.nan_to_num(good.accuracy) >= np.nan_to_num([d.accuracy for d in options]))[:, asks].all(axis=1)
-    )
+    replaced: Flags = (rates[g] >= rates).all(axis=(1, 2)) & (prices[g] <= prices).all(axis=1)
     for quota in problem.quotas:
         if g in quota.options:
             replaced &= np.isin(np.arange(len(options)), quota.options)
+    asks = ~np.isnan(problem.floors)
     for d in np.flatnonzero(replaced).tolist():
-        counts = np.union1d(good.curve.instances, options[d].curve.instances)
-        replaced[d] = (_rates(problem, g, counts) >= _rates(problem, d, counts)).all()
+        other = options[d]
+        replaced[d] = (
+            (good.usd_per_request <= other.usd_per_request).all()
+            and good.start_usd <= other.start_usd
+            and max(good.min_up_hours, 1) <= max(other.min_up_hours, 1)
+            and good.spare <= other.spare
+            and (good.zones == 1 or good.zones >= other.zones > 1)
+            and (np.nan_to_num(good.accuracy[asks]) >= np.nan_to_num(other.accuracy[asks])).all()
+        )
     return replaced
-
-
-def _rates(problem: PlanProblem, option: int, counts: Ints) -> Floats:
-    curve = problem.options[option].curve
-    at_counts: Floats = curve.rps_per_instance[:, np.searchsorted(curve.instances, counts, side="right") - 1]
-    return at_counts

@@ -50,7 +50,7 @@ def curves(draw: st.DrawFn, workloads: int) -> tuple[tuple[int, ...], list[list[
     counts = draw(st.sampled_from([(1,), (1,), (1, 2), (1, 3)]))
     rates = []
     for _ in range(workloads):
-        rate = draw(st.sampled_from([0, 2, 3, 5, 8]))
+        rate = draw(st.sampled_from([0, 2, 3, 3, 5, 5, 8]))
         rates.append([float(rate), *(float(max(0, rate + draw(st.integers(-1, 3)) * (rate > 0))) for _ in counts[1:])])
     return counts, rates
 
@@ -60,7 +60,7 @@ def problems(draw: st.DrawFn, *, starts: bool = False) -> PlanProblem:
     """Everything that a problem can hold, in small whole numbers: two or three options, one or two workloads."""
     workloads = draw(st.integers(1, 2))
     hours = draw(st.integers(2, 3) if starts else st.integers(1, 2))
-    few = st.integers(0, 8 if starts else 14)
+    few = st.integers(0, 4 if starts else 14)
     demand = [[float(draw(few)) for _ in range(hours)] for _ in range(workloads)]
     options = []
     for j in range(2 if starts else draw(st.integers(2, 3))):
@@ -80,15 +80,15 @@ def problems(draw: st.DrawFn, *, starts: bool = False) -> PlanProblem:
                 accuracy=[draw(st.sampled_from([0.5, 0.75, 1.0])) for _ in range(workloads)],
                 memory_gib=[float(draw(st.integers(1, 3))) for _ in range(workloads)],
                 device_memory_gib=draw(st.sampled_from([3.0, math.inf, math.inf])),
-                max_instances=draw(st.sampled_from([None, None, 2, 3])),
+                max_instances=draw(st.sampled_from([None, None, None, 3])),
                 spare=draw(st.sampled_from([0, 0, 1])),
-                zones=draw(st.sampled_from([1, 1, 2, 3])),
+                zones=draw(st.sampled_from([1, 1, 3] if starts else [1, 1, 2, 3])),
                 **rest,
             )
         )
-    quotas = [Quota("both", (0, 1), draw(st.integers(1, 6)))] if draw(st.integers(0, 3)) == 0 else []
-    floors = np.array([draw(st.sampled_from([math.nan, math.nan, 0.75])) for _ in range(workloads)])
-    budget = draw(st.sampled_from([None, None, None, 25.0]))
+    quotas = [Quota("both", (0, 1), draw(st.integers(2, 6)))] if draw(st.integers(0, 3)) == 0 else []
+    floors = np.array([draw(st.sampled_from([math.nan, math.nan, math.nan, 0.75])) for _ in range(workloads)])
+    budget = draw(st.sampled_from([None, None, None, 40.0]))
     return question(
         demand,
         *options,
@@ -155,17 +155,12 @@ def _long_enough(problem: PlanProblem, j: int, running: np.ndarray, fresh: Seque
 
 def _tables(problem: PlanProblem, t: int) -> Mapping[tuple[int, ...], float]:
     """Least fees of an hour for every count of running instances that carries its demand."""
-    demand = problem.demand_rps[:, t]
     most = []
     for one in problem.options:
-        served = one.curve.rps_per_instance.max(axis=1) > 0
-        worst = min((rate for rate in one.curve.rps_per_instance.ravel() if rate > 0), default=1.0)
-        useful = max(math.ceil(demand[served].sum() / worst), int(one.curve.instances[-1])) if served.any() else 0
-        most.append(_running(one, useful) if one.max_instances is None else one.max_instances)
-        if not _stays(one):
-            most[-1] = min(most[-1], _running(one, useful))
-    if any(_stays(one) for one in problem.options):
-        most = [min(count, 4) for count in most]
+        # what stays may outlast the demand that it was started for
+        hours = range(len(problem.hours)) if _stays(one) else [t]
+        useful = max(_running(one, _enough(one, problem.demand_rps[:, hour])) for hour in hours)
+        most.append(useful if one.max_instances is None else min(useful, one.max_instances))
     by_survivors: dict[tuple[int, ...], float] = {}
     found = {}
     for running in product(*(range(count + 1) for count in most)):
@@ -177,6 +172,15 @@ def _tables(problem: PlanProblem, t: int) -> Mapping[tuple[int, ...], float]:
         if by_survivors[left] < math.inf:
             found[running] = by_survivors[left]
     return found
+
+
+def _enough(one: Option, demand: np.ndarray) -> int:
+    """Survivors that carry all that the option can serve, even at the lowest of its rates."""
+    rates = one.curve.rps_per_instance
+    served = rates.max(axis=1) > 0
+    if not demand[served].any():
+        return 0
+    return max(math.ceil(demand[served].sum() / rates[rates > 0].min()), int(one.curve.instances[-1]))
 
 
 def _no_more(problem: PlanProblem, left: Sequence[int]) -> list[tuple[int, ...]]:
@@ -194,6 +198,8 @@ def _left(one: Option, running: int) -> int:
 
 
 def _running(one: Option, survivors: int) -> int:
+    if survivors == 0:
+        return 0
     return next(count for count in range(100 * survivors + 100) if _left(one, count) >= survivors)
 
 

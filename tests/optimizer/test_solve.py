@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given, settings
 
 from optimizer.problem import PlanProblem
 from optimizer.solution import broken_rules, usd_per_month
 from optimizer.solve import solve
 from tests.optimizer.plan_problems import least_usd, problems
-
-import pytest
 
 
 def is_cheapest(problem: PlanProblem) -> None:
