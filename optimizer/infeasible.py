@@ -155,6 +155,7 @@ class _Search:
         coupled = any(option.keeps_instances for option in problem.options) or not hours
         self._problem = problem if coupled else of_hours(problem, hours)
         self._limits = limits_of(question, self._problem)
+        self._candidates = len(question.candidates)
         self._solver, self._deadline = solver, deadline
         lost = (problem.demand_rps * np.where(short, solution.unserved, 0.0)).sum(axis=0)
         self._hour = int(np.argmax(lost)) if len(lost) else 0
@@ -234,7 +235,8 @@ class _Search:
             return f"after the loss of {limit.where} what is left carries {self._part()}; without that there is a plan"
         if limit.kind == "memory":
             return f"with the models that fit into memory together the candidates carry {self._part()}"
-        return f"{limit.words} carry {self._part()}{nearest}"
+        others = "" if len(limit.candidates) == self._candidates else ", with whatever else may run,"
+        return f"{limit.words}{others} carry {self._part()}{nearest}"
 
 
 def _shown(limit: Limit, value: float) -> str:

@@ -42,9 +42,9 @@ class Limit:
 
     @property
     def words(self) -> str:
-        """What may run under it: ``the 8 instances that max_instances of a100 allows, with all else,``."""
+        """What may run under it: ``at most 8 of a100``."""
         name = self.where if self.kind == "max_instances" else f"{' and '.join(self.candidates)} (quota {self.where})"
-        return f"at most {self.value:g} of {name}, with whatever else may run,"
+        return f"at most {self.value:g} of {name}"
 
     def exceeded(self, by: float) -> bool:
         """Whether so much does not keep to it."""

@@ -83,12 +83,13 @@ def simulated(
         if found is not None:
             cases[j, t] = found
     runs = simulations.question.file.plan.replications
-    fullest = {
-        j: max((t for o, t in cases if o == j), key=lambda t: fullness(problem, solution, j, t)) for j, _ in cases
-    }
+    hours: dict[int, list[int]] = {}
+    for j, t in cases:
+        hours.setdefault(j, []).append(t)
+    fullest = {(j, max(its, key=lambda t: fullness(problem, solution, j, t))) for j, its in hours.items()}
     wanted = [
-        (case, runs * (BUSIEST if fullest[j] == t else 1))
-        for (j, t), both in cases.items()
+        (case, runs * (BUSIEST if place in fullest else 1))
+        for place, both in cases.items()
         for case in both
         if case is not None
     ]

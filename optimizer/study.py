@@ -81,7 +81,9 @@ def optimize(
     watch = watch or Unwatched()
     timing: dict[str, float] = {}
     settings, asked = expand(question), demand(question)
-    watch.stage(f"finding what {_number(sum(one.simulated for one in settings), 'setting')} can carry")
+    unknown = sum(one.simulated for one in settings)
+    if unknown:
+        watch.stage(f"finding what {_number(unknown, 'setting')} can carry")
     with _timed(timing, "capacity"):
         found = capacities(question, settings, jobs=jobs, cluster=cluster, cache=cache, watch=watch)
     problem = problem_of(question, settings, [one.curve for one in found], asked)
@@ -91,7 +93,8 @@ def optimize(
     simulations = Simulations(question, jobs, cluster, watch)
     proven = Proven(problem, solution)
     if prove:
-        watch.stage("simulating the plan")
+        if unknown:
+            watch.stage("simulating the plan")
         with _timed(timing, "prove"):
             proven = proof.prove(question, problem, solution, simulations=simulations)
     plan = plan_of(question, proven)
