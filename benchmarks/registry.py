@@ -2,7 +2,7 @@
 
 The bounds are those of the project's design: the compiled engine against an idiomatic SimPy model and against a tuned
 C++ loop on the same requests, cost linear in requests and at most logarithmic in instances, replications over two
-cores, bounded memory, and a command that answers at once.
+cores, bounded memory, a command that answers at once, and capacity curves while one waits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from benchmarks.capacities import Candidates, measure_capacities
 from benchmarks.processes import measure_memory, measure_replications, measure_start_up
 from benchmarks.scaling import measure_instances, measure_requests
 from benchmarks.side_by_side import measure_batching, measure_mm8
@@ -109,6 +110,16 @@ _ALL: Final = (
             Target("simulate --help", "at most", 0.5),
             Target("simulate, warm", "at most", 3),
         ),
+    ),
+    BenchSpec(
+        name="capacity-curves",
+        question="how long does it take to find what the settings of a plan carry?",
+        axis="settings",
+        build=Candidates,
+        measure=measure_capacities,
+        full=Effort(sizes=(60,), rounds=3, peer_requests=1),
+        quick=Effort(sizes=(12,), rounds=1, peer_requests=1),
+        targets=(Target("capacity curves", "at most", 60),),
     ),
 )
 

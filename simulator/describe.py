@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -48,12 +48,53 @@ def fleet_prices(scenario: Scenario) -> dict[str, FleetPrice]:
     problems: list[Problem] = []
     for name, fleet in scenario.fleets.items():
         try:
-            prices[name] = _price(fleet, (*own, shipped_catalogue()))
+            prices[name] = price_of(fleet, (*own, shipped_catalogue()))
         except PriceError as error:
             problems.append(scenario.problem(f"fleets.{name}.{error.key}", error.rule, error.value, error.remedy))
     if problems:
         raise InputError(problems)
     return prices
+
+
+class Priced(Protocol):
+    """What a file says of a kind of instance that bears on its price: a fleet, a candidate of a plan."""
+
+    @property
+    def instance_type(self) -> str | None:
+        """The provider's name of the machine."""
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """The user's own price."""
+
+    @property
+    def provider(self) -> str | None:
+        """Narrows the look-up."""
+
+    @property
+    def region(self) -> str | None:
+        """Narrows the look-up."""
+
+    @property
+    def purchase(self) -> str:
+        """How it is bought."""
+
+
+def price_of(kind: Priced, catalogues: Sequence[PriceCatalogue]) -> FleetPrice:
+    """What does an hour of this kind of instance cost: by its own price, else by the first catalogue that has it?
+
+    Raises
+    ------
+    PriceError
+        There is no such price, or several.
+    """
+    if kind.usd_per_hour is not None:
+        return FleetPrice(kind.usd_per_hour, f"{kind.usd_per_hour:g} USD/h an instance, the user's own price")
+    assert kind.instance_type is not None, "the door lets nothing without a price in"
+    price = find_price(catalogues, kind.instance_type, kind.provider, kind.region, kind.purchase)
+    age = price.age_note(dt.datetime.now(dt.UTC).date())
+    words = (f"{kind.instance_type} at {price.describe()}", price.note, age)
+    return FleetPrice(price.usd_per_hour, "; ".join(part for part in words if part))
 
 
 def describe(
@@ -130,16 +171,6 @@ def _batch_sizes(items: np.ndarray[Any, np.dtype[np.int64]], fleet: FleetModel) 
         inside = inside[-1:]
     # A request larger than max_batch_size travels alone.
     return inside if len(inside) else items[items <= largest]
-
-
-def _price(fleet: Fleet, catalogues: Sequence[PriceCatalogue]) -> FleetPrice:
-    if fleet.usd_per_hour is not None:
-        return FleetPrice(fleet.usd_per_hour, f"{fleet.usd_per_hour:g} USD/h an instance, the scenario's own price")
-    assert fleet.instance_type is not None, "the door lets no fleet without a price in"
-    price = find_price(catalogues, fleet.instance_type, fleet.provider, fleet.region, fleet.purchase)
-    age = price.age_note(dt.datetime.now(dt.UTC).date())
-    words = (f"{fleet.instance_type} at {price.describe()}", price.note, age)
-    return FleetPrice(price.usd_per_hour, "; ".join(part for part in words if part))
 
 
 def _cost(fleet: Fleet, price: FleetPrice, horizon_ns: int) -> FleetCost:

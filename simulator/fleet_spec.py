@@ -29,6 +29,9 @@ def _real_price(usd_per_hour: float) -> float:
     return usd_per_hour
 
 
+UsdPerHour = Annotated[Positive, Field(le=100_000), AfterValidator(_real_price)]
+"""Price of an hour of one instance: greater than 0, and no stand-in for a price that there is not."""
+
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -84,7 +87,7 @@ class Fleet(Entry):
     """Narrows the look-up of the price: ``aws``, ``gcp`` ..."""
     region: Text | None = None
     """Narrows the look-up of the price: ``us-east-1`` ..."""
-    usd_per_hour: Annotated[Positive, Field(le=100_000), AfterValidator(_real_price)] | None = None
+    usd_per_hour: UsdPerHour | None = None
     """Price of one instance, which wins over the catalogue's."""
     instances: Annotated[Whole, Field(ge=1, le=MOST_INSTANCES)]
     """Instances (billed machines, one accelerator each)."""

@@ -1,8 +1,9 @@
 """``--set path.to.key=value``: the command line changes values of a scenario before they are validated.
 
 A value is read as YAML, so ``5``, ``5ms``, ``[1, 2]`` and ``{p99: 100ms}`` mean what they mean in the file. A key may
-be added where the schema has it; a profile, fleet or workload is added by setting the whole of it. Errors in a value
-that came from here name the command line and the option.
+be added where the schema has it; a profile, fleet or workload is added by setting the whole of it. An entry of a list
+is named by its position, from 0, or by its ``name`` where it has one. Errors in a value that came from here name the
+command line and the option.
 """
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ def _holder(content: dict[str, Any], path: str) -> tuple[Any, Any, list[str]]:
     changed: list[str] = []
     while True:
         key, rest = _next_key(holder, rest)
-        dotted = ".".join([*walked, str(key)])
         if isinstance(holder, list):
             key = _index(holder, key, ".".join(walked))
+        dotted = ".".join([*walked, str(key)])
         if not rest:
             return holder, key, [*changed, dotted]
         if isinstance(holder, dict) and holder.get(key) is None:
@@ -112,17 +113,31 @@ def _holder(content: dict[str, Any], path: str) -> tuple[Any, Any, list[str]]:
 
 def _next_key(holder: Any, rest: list[str]) -> tuple[Any, list[str]]:
     """The longest run of parts that is a key here, since names such as g6.xlarge hold dots; else the first part."""
-    if isinstance(holder, dict):
-        for n in range(len(rest), 0, -1):
-            if ".".join(rest[:n]) in holder:
-                return ".".join(rest[:n]), rest[n:]
+    known = holder if isinstance(holder, dict) else _positions(holder)
+    for n in range(len(rest), 0, -1):
+        if ".".join(rest[:n]) in known:
+            return ".".join(rest[:n]), rest[n:]
     return rest[0], rest[1:]
 
 
+def _positions(holder: list[Any]) -> dict[str, int]:
+    """Where in a list each entry stands that has a name; of several with one name the first."""
+    named: dict[str, int] = {}
+    for index, entry in enumerate(holder):
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            named.setdefault(entry["name"], index)
+    return named
+
+
 def _index(holder: list[Any], key: str, dotted: str) -> int:
-    """Position in a list, from 0."""
+    """Position in a list, from 0, of an entry that is given by it or by its name."""
+    named = _positions(holder)
+    if key in named:
+        return named[key]
     if key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(holder):
         return int(key)
     last = len(holder) - 1
     remedy = f"Positions go from 0 to {last}." if holder else "Set the list as a whole."
+    if named:
+        remedy = f"{did_you_mean(key, named)} There are: {', '.join(named)}. {remedy}".lstrip()
     raise _CannotSetError(f"names entry '{key}' of the list {join(dotted, '')[:-1]}", remedy)

@@ -241,7 +241,7 @@ def _ambiguous(rows: Sequence[Price], price_type: str) -> PriceError:
         key,
         f"{name} must have one {_spoken(price_type)} price, the catalogue lists several in USD per hour: {listed}",
         None,
-        f"Choose one with {asked} in the fleet, or write usd_per_hour:.",
+        f"Choose one with {asked} beside instance_type:, or write usd_per_hour:.",
     )
 
 
@@ -251,7 +251,7 @@ def _missing(
     """The error that says what is missing and what there is instead."""
     listed = [price for catalogue in catalogues for price in catalogue.by_type.get(instance_type, ())]
     where = " ".join(part for part in (provider, region) if part)
-    own = "add it to your price list (the scenario's prices:) or write usd_per_hour: in the fleet"
+    own = "add it to your price list (prices:) or write usd_per_hour: beside instance_type:"
     if not listed:
         names = {name.lower(): name for catalogue in catalogues for name in catalogue.by_type}
         near = [names[match] for match in difflib.get_close_matches(instance_type.lower(), names, n=3, cutoff=0.6)]

@@ -40,6 +40,8 @@ class RateSeries:
     """Length of every interval."""
     notes: tuple[str, ...] = ()
     """What was found and what was assumed, one sentence each."""
+    start_ns: int | None = None
+    """When the first interval begins, in ns since 1970 UTC, where the file has dates."""
 
     @property
     def length_ns(self) -> int:
@@ -114,7 +116,7 @@ def read_rate_series(
         notes.append(f"requests multiplied by {scale:g}")
     scaled = requests * scale
     scaled.setflags(write=False)
-    return RateSeries(scaled, interval_ns, tuple(notes))
+    return RateSeries(scaled, interval_ns, tuple(notes), _start_ns(rows, chosen))
 
 
 def _read_rows(path: Path, problems: FileProblems) -> _Rows:
@@ -216,6 +218,16 @@ def _spacing(rows: _Rows, chosen: str, problems: FileProblems, *, must_be_equal:
         if must_be_equal:
             _note_gaps(rows, name, cells, steps, problems)
         return None
+    return None
+
+
+def _start_ns(rows: _Rows, chosen: str) -> int | None:
+    """The first row's date, of the first column of dates; None where there is none."""
+    for name, cells in zip(rows.names, rows.columns, strict=True):
+        if name != chosen and _time_unit(name) is None:
+            times = _times_ns(name, cells[:1])
+            if times is not None:
+                return times[0]
     return None
 
 

@@ -149,21 +149,31 @@ def _replication(scenario: Scenario, replication: int, measure: Measure) -> Coun
         raise ReplicationError(replication, scenario.seed, f"{type(error).__name__}: {error}") from error
 
 
-def _on_cluster(scenario: Scenario, replications: range, measure: Measure, address: str) -> Iterator[Counted]:
-    """The same on the workers of a Dask cluster."""
+def connect(address: str) -> Any:
+    """A client of the Dask scheduler at this address, which closes at the end of a ``with``.
+
+    Raises
+    ------
+    InputError
+        No cluster answers there, or what it takes to ask is not installed.
+    """
     try:
         from distributed import Client
     except ImportError:
         remedy = 'Install the extra: pip install "headroom-sim[cluster]".'
         raise InputError([_problem("needs dask.distributed, which is not installed", address, remedy)]) from None
     try:
-        client: Any = Client(  # type: ignore[no-untyped-call]
+        return Client(  # type: ignore[no-untyped-call]
             address, timeout=CLUSTER_TIMEOUT, set_as_default=False
         )
     except (OSError, TimeoutError, ValueError) as error:
         remedy = "Give the address that the Dask scheduler prints, as tcp://host:port."
         raise InputError([_problem("must be the address of a Dask scheduler that answers", address, remedy)]) from error
-    with client:
+
+
+def _on_cluster(scenario: Scenario, replications: range, measure: Measure, address: str) -> Iterator[Counted]:
+    """The same on the workers of a Dask cluster."""
+    with connect(address) as client:
         # impure: the same replication asked for twice is computed twice, never taken from an older version of the code.
         futures = [
             client.submit(_replication, scenario, replication, measure, pure=False) for replication in replications

@@ -11,46 +11,26 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, PrivateAttr, ValidationError
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import Field, PrivateAttr, ValidationError
+from pydantic_core import PydanticCustomError
 
-from calibration.catalogue import profile_path, shipped
 from calibration.problems import InputError, Problem
 from calibration.profile import Profile
-from calibration.profile_file import merged, profile_from
+from calibration.profile_file import merged
 from calibration.schema import Entry, Flag, FormatVersion, Whole, flaw_problem, problems_of
-from calibration.source import COMMAND_LINE, Source, did_you_mean, file_problem, printable, read_source
-from calibration.tree import LARGEST_INT, shown
-from calibration.units import DurationNs, PositiveDurationNs, duration_ns, positive_duration_ns, refusal
+from calibration.source import Source, read_source
+from calibration.tree import LARGEST_INT
+from calibration.units import DurationNs, PositiveDurationNs, duration_ns, positive_duration_ns
 from simulator.arrival_spec import BesidePath
 from simulator.crosscheck import Parts, batch_range, flaws_between
 from simulator.fleet_spec import Batching, Fleet
 from simulator.overrides import with_overrides
+from simulator.sections import Name, ProfileEntry, entries_of, in_order, later, named, sound_entries, written_profiles
 from simulator.workload_spec import Slo, Workload
 
 __all__ = ["Batching", "Fleet", "Scenario", "Slo", "Workload", "json_schema", "load_scenario", "scenario_from"]
-
-EntryKind = TypeVar("EntryKind", bound=Entry)
-
-
-def _sound_name(name: str) -> str:
-    if not name.strip() or name != name.strip() or not name.isprintable():
-        raise refusal("must be a name without blanks at its ends and without control characters", "Remove them.")
-    return name
-
-
-Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_sound_name)]
-
-
-class _PathOrInline:
-    """A profile in YAML is the path of a file, or the profile itself."""
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        path = {"type": "string", "description": "Path of a profile file, relative to the scenario's folder."}
-        return {"anyOf": [path, handler(core)]}
 
 
 class Scenario(Entry):
@@ -67,7 +47,7 @@ class Scenario(Entry):
     series, and is then as long as those."""
     warmup_ns: DurationNs = Field(default=0, alias="warmup")
     """Beginning of the run that is left out of the latency statistics; it is still billed."""
-    profiles: dict[Name, Annotated[Profile, _PathOrInline()]] = Field(default={})
+    profiles: dict[Name, ProfileEntry] = Field(default={})
     """Served models by name: a profile file, a shipped profile's name, or the batch curve itself."""
     fleets: dict[Name, Fleet] = Field(min_length=1)
     """What serves, by name."""
@@ -176,25 +156,6 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}
 
 
-_LATER: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("prompt_tokens", "output_tokens"), "belongs to LLM serving, which this version does not simulate"),
-    "continuous": "is iteration-level batching of LLM serving, which this version does not simulate",
-    "models": "puts several models on one fleet, which this version does not simulate; name one under profile",
-    "plan": "belongs to a plan file, which is solved, not simulated",
-    **dict.fromkeys(
-        ("reserved", "spot", "savings_plan", "committed_use", "serverless"),
-        "is a purchase that this version does not bill, only on_demand",
-    ),
-}
-
-
-def _later(word: str) -> str | None:
-    """Sentence for a key or a value that is known but not supported."""
-    if word.startswith(("ttft_", "tpot_", "itl_")):
-        return "is an objective of LLM serving, which this version does not simulate"
-    return _LATER.get(word)
-
-
 def _digest(file: Path) -> str | None:
     """SHA-256 of a file's contents; None when it cannot be read now."""
     try:
@@ -209,11 +170,12 @@ def _scenario(
 ) -> Scenario:
     source, problems = with_overrides(source, overrides)
     context = {"folder": folder or (path.parent if path is not None else Path())}
-    written, in_files, warnings = _profiles(source, context["folder"])
+    used = [entries_of(fleet).get("profile") for fleet in entries_of(source.content.get("fleets")).values()]
+    written, in_files, warnings = written_profiles(source, context["folder"], used)
     given = source.content
-    profiles = _named(_sound(Profile, written, context))
-    fleets = _sound(Fleet, given.get("fleets"), context)
-    workloads = _sound(Workload, given.get("workloads"), context)
+    profiles = named(sound_entries(Profile, written, context))
+    fleets = sound_entries(Fleet, given.get("fleets"), context)
+    workloads = sound_entries(Workload, given.get("workloads"), context)
     draft = dict(given)
     for key, sound in (("profiles", {**written, **profiles}), ("fleets", fleets), ("workloads", workloads)):
         if key == "profiles" and (sound or isinstance(given.get(key), dict)):
@@ -224,7 +186,7 @@ def _scenario(
     try:
         scenario = Scenario.model_validate(draft, context=context)
     except ValidationError as error:
-        problems += problems_of(error, source, Scenario, later=_later)
+        problems += problems_of(error, source, Scenario, later=later)
     parts = Parts(
         horizon_ns=_read_or_none(positive_duration_ns, given.get("horizon")),
         horizon_given=given.get("horizon") is not None,
@@ -240,75 +202,13 @@ def _scenario(
         prices=_prices(given.get("prices"), context["folder"]),
     )
     problems += [flaw_problem(source, flaw.path, flaw) for flaw in flaws_between(parts)]
-    problems = _in_order([*merged(source, problems), *in_files], source.file)
+    problems = in_order([*merged(source, problems), *in_files], source.file)
     if problems or scenario is None:
         raise InputError(problems)
     fleets = {name: _sized(fleet, scenario.batch_range(name)[1]) for name, fleet in scenario.fleets.items()}
     scenario = scenario.model_copy(update={"fleets": fleets})
     scenario._source, scenario._path, scenario._warnings = source, path, tuple(warnings)
     return scenario
-
-
-def _profiles(source: Source, folder: Path) -> tuple[dict[str, Any], list[Problem], list[Problem]]:
-    """Profiles by name (broken inline ones as they were written), problems in their files, and warnings.
-
-    A file that is absent stops the run only if a fleet uses the profile: nothing depends on the others.
-    """
-    section, fleets = source.content.get("profiles"), source.content.get("fleets")
-    used = [_entries(fleet).get("profile") for fleet in _entries(fleets).values()]
-    profiles: dict[str, Any] = {}
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
-    for name, entry in _entries(section).items():
-        dotted = f"profiles.{name}"
-        if isinstance(entry, str) and entry.strip():
-            file = profile_path(entry, folder)
-            unreadable = file_problem(file)
-            if unreadable is None:
-                profile, found = _from_file(file)
-                problems += found
-                if profile is not None:
-                    profiles[name] = profile
-            else:
-                at_fault = problems if name in used or file.exists() else warnings
-                rule, remedy = unreadable
-                if "Did you mean" not in remedy:
-                    near = did_you_mean(entry, shipped())
-                    remedy = f"{remedy} {near or 'calibrate list shows the profiles that are shipped.'}"
-                at_fault.append(source.problem(dotted, f"names a file that {rule}", f"'{printable(entry)}'", remedy))
-        elif isinstance(entry, dict | Profile):
-            profiles[name] = entry
-        else:
-            rule, remedy = "must be the path of a profile file, or a profile", "Give batch and latency_ms, or a path."
-            problems.append(source.problem(dotted, rule, shown(entry), remedy))
-    for name in dict.fromkeys(name for name in used if isinstance(name, str)):
-        if name not in _entries(section) and name in shipped():
-            profile, found = _from_file(shipped()[name])
-            problems += found
-            profiles |= {} if profile is None else {name: profile}
-    return profiles, problems, warnings
-
-
-def _from_file(file: Path) -> tuple[Profile | None, list[Problem]]:
-    try:
-        return profile_from(read_source(file), name=file.stem)
-    except InputError as error:
-        return None, list(error.problems)
-
-
-def _sound(kind: type[EntryKind], section: object, context: Mapping[str, Any]) -> dict[str, EntryKind]:
-    """Entries of a section that are sound by themselves."""
-    sound: dict[str, EntryKind] = {}
-    for name, written in _entries(section).items():
-        try:
-            sound[name] = kind.model_validate(written, context=dict(context))
-        except ValidationError:
-            continue  # reported with the scenario as a whole
-    return sound
-
-
-def _entries(section: object) -> dict[str, Any]:
-    return section if isinstance(section, dict) else {}
 
 
 def _names(section: object) -> tuple[str, ...] | None:
@@ -323,9 +223,9 @@ def _with(names: tuple[str, ...] | None, more: Iterable[str]) -> tuple[str, ...]
 
 def _profile_of(section: object) -> dict[str, str]:
     """Profile that each fleet names, as far as it names one."""
-    fleets = _entries(section).items()
+    fleets = entries_of(section).items()
     named = {
-        name: fleet.profile if isinstance(fleet, Fleet) else _entries(fleet).get("profile") for name, fleet in fleets
+        name: fleet.profile if isinstance(fleet, Fleet) else entries_of(fleet).get("profile") for name, fleet in fleets
     }
     return {name: profile for name, profile in named.items() if isinstance(profile, str)}
 
@@ -352,23 +252,8 @@ def _read_or_none(read: Callable[[object], int], value: object) -> int | None:
         return None
 
 
-def _named(profiles: dict[str, Profile]) -> dict[str, Profile]:
-    """The profiles, with their key for a name where they have none of their own."""
-    return {key: profile.model_copy(update={"name": profile.name or key}) for key, profile in profiles.items()}
-
-
 def _sized(fleet: Fleet, largest: int) -> Fleet:
     """The fleet, with the largest request for max_batch_size where that is left out."""
     if "max_batch_size" in fleet.batching.model_fields_set:
         return fleet
     return fleet.model_copy(update={"batching": fleet.batching.model_copy(update={"max_batch_size": largest})})
-
-
-def _in_order(problems: list[Problem], file: str) -> list[Problem]:
-    """The scenario's own problems from top to bottom, then those of the files it names, then the command line's."""
-
-    def rank(problem: Problem) -> tuple[int, int, int]:
-        group = 0 if problem.file == file else 2 if problem.file == COMMAND_LINE else 1
-        return group, (problem.line or 0) * (group == 0), (problem.column or 0) * (group == 0)
-
-    return sorted(dict.fromkeys(problems), key=rank)

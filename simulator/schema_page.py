@@ -30,17 +30,27 @@ Unknown keys are refused, and so is whatever the simulator would have to guess. 
 """
 
 
-def schema_page(schema: Schema) -> str:
-    """Lay the schema out as Markdown tables, one for each part of a scenario."""
+def schema_page(schema: Schema, places: Mapping[str, str] = PLACES, introduction: str = _INTRODUCTION) -> str:
+    """Lay the schema of a file out as Markdown tables, one for each part; by default those of a scenario.
+
+    Parameters
+    ----------
+    schema
+        JSON Schema of the file.
+    places
+        Where each part of the schema stands in the file, in the order of the page.
+    introduction
+        What stands above the tables.
+    """
     parts: Mapping[str, Schema] = schema["$defs"]
     arrivals = [name for name in parts if name.endswith("Arrivals")]
     sections = [_section("The file", schema)]
-    sections += [_section(f"`{place}`", parts[name]) for name, place in PLACES.items()]
+    sections += [_section(f"`{place}`", parts[name]) for name, place in places.items()]
     sections += [
         _section(f"`workloads.NAME.arrivals`, `process: {parts[name]['properties']['process']['const']}`", parts[name])
         for name in arrivals
     ]
-    return "\n".join([_INTRODUCTION, *sections])
+    return "\n".join([introduction, *sections])
 
 
 def _section(title: str, part: Schema) -> str:
@@ -71,8 +81,8 @@ def _default(key: str, value: Schema, part: Schema) -> str:
 def _kind(value: Schema) -> str:
     """What may be written: a type, a choice, a bound."""
     kinds = dict.fromkeys(_kinds(value))
-    # A duration may be written without a unit only where it is 0: that needs no word of its own.
-    if "duration" in kinds:
+    # A quantity may be written without a unit only where it is 0: that needs no word of its own.
+    if "duration" in kinds or "memory" in kinds:
         kinds.pop("`0`", None)
     return " or ".join(kinds)
 
@@ -97,7 +107,8 @@ def _kinds(value: Schema) -> Iterator[str]:
         inside = value.get("additionalProperties")
         yield f"mapping: {_kind(inside)}" if isinstance(inside, Mapping) else "mapping"
     elif value.get("type") == "string":
-        yield "duration" if "ms|s|min" in value.get("pattern", "") else "text"
+        pattern = value.get("pattern", "")
+        yield "duration" if "ms|s|min" in pattern else "memory" if "]iB" in pattern else "text"
     elif value.get("type") in ("number", "integer"):
         yield ("number" if value["type"] == "number" else "whole number") + _bounds(value)
     elif value.get("type") == "boolean":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from simulator.rate_series import RateSeries, read_rate_series
 from simulator.text_rows import FileProblems, Start, csv_blocks, open_text, start_of_rows, whole_rows
 from simulator.time_text import DIGITS_BY_UNIT, READ, Cells, Int64s, cells_from, ns_from_decimals
 
-__all__ = ["FORMATS", "RateSeries", "Trace", "read_rate_series", "read_trace"]
+__all__ = ["FORMATS", "RateSeries", "Trace", "at_speed", "read_rate_series", "read_trace"]
 
 FORMATS: Final = ("azure_llm", "mooncake", "column")
 """The layouts, as ``format:`` names them."""
@@ -85,14 +85,19 @@ def read_trace(
             trace = read_mooncake(start, time_unit, problems)
         else:
             trace = _read_csv(start, format, column, time_unit, problems)
-    arrival_ns, notes = trace.arrival_ns, trace.notes
-    if speed != 1.0:
-        arrival_ns = np.rint(arrival_ns / speed).astype(np.int64)
-        notes = (*notes, f"replayed {speed:g} times as fast")
-    for array in (arrival_ns, trace.prompt_tokens, trace.output_tokens):
+    for array in (trace.arrival_ns, trace.prompt_tokens, trace.output_tokens):
         if array is not None:
             array.setflags(write=False)
-    return Trace(arrival_ns, trace.format, notes, trace.prompt_tokens, trace.output_tokens)
+    return at_speed(trace, speed)
+
+
+def at_speed(trace: Trace, speed: float) -> Trace:
+    """The same trace played so many times as fast: times are divided by it."""
+    if speed == 1.0:
+        return trace
+    arrival_ns = np.rint(trace.arrival_ns / speed).astype(np.int64)
+    arrival_ns.setflags(write=False)
+    return replace(trace, arrival_ns=arrival_ns, notes=(*trace.notes, f"replayed {speed:g} times as fast"))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from benchmarks.registry import SPECS
 from benchmarks.side_by_side import must_agree
 from benchmarks.spec import BenchSpec, DisagreementError, Effort, Figure, Outcome, Target, verdict
 from benchmarks.work import Batching, Hello, MultiServer
+from optimizer.plan_file import load_plan
 from simulator.scenario import load_scenario
 
 needs_compiler = pytest.mark.skipif(cpp.compiler() is None, reason="there is no C++ compiler on the path")
@@ -215,8 +216,9 @@ TINY: Mapping[str, Effort] = {
     "replications": Effort((3,), rounds=1, peer_requests=1),
     "memory": Effort((2_000,), rounds=1, peer_requests=1),
     "start-up": Effort((1,), rounds=1, peer_requests=1),
+    "capacity-curves": Effort((2,), rounds=1, peer_requests=1),
 }
-IN_PROCESS = ("batching-4", "mm8", "scaling-requests", "scaling-instances")
+IN_PROCESS = ("batching-4", "mm8", "scaling-requests", "scaling-instances", "capacity-curves")
 
 
 def measured(name: str) -> Outcome:
@@ -237,10 +239,10 @@ def test_every_spec_is_known_by_its_name() -> None:
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=lambda spec: spec.name)
 def test_every_scenario_of_a_spec_loads(spec: BenchSpec, tmp_path: Path) -> None:
-    """A benchmark whose scenario ``simulate`` refuses could be repeated by nobody."""
+    """A benchmark whose scenario ``simulate`` refuses, or whose plan ``optimize``, could be repeated by nobody."""
     path = tmp_path / "scenario.yaml"
     path.write_text(spec.build(spec.full.sizes[0]).scenario(), encoding="utf-8")
-    assert load_scenario(str(path)).workloads
+    assert (load_plan(path) if spec.axis == "settings" else load_scenario(str(path))).workloads
 
 
 @pytest.mark.parametrize("name", IN_PROCESS)

@@ -102,7 +102,7 @@ def test_a_price_is_shown_with_its_place_date_and_source(tmp_path: Path) -> None
     """A price without a date is believed for years."""
     a, b = (fleet.cost.note for fleet in described(tmp_path).fleets if fleet.cost is not None)
     assert a.startswith("g6.xlarge at 0.8048 USD/h on demand (aws us-east-1, 2026-01-19, aws/karpenter")
-    assert "the scenario's own price" in b
+    assert "the user's own price" in b
 
 
 def test_every_missing_price_is_told_at_its_line(tmp_path: Path) -> None:

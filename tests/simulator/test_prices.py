@@ -57,7 +57,7 @@ def test_regions_with_different_prices_ask_for_a_region() -> None:
     assert "region" == caught.value.key
     assert str(caught.value) == (
         "region: g6.xlarge must have one on-demand price, the catalogue lists several in USD per hour: "
-        "aws eu-west-1 0.9, aws us-east-1 0.8. Choose one with region: in the fleet, or write usd_per_hour:."
+        "aws eu-west-1 0.9, aws us-east-1 0.8. Choose one with region: beside instance_type:, or write usd_per_hour:."
     )
     assert 0.9 == find_price([regions], "g6.xlarge", region="EU-West-1").usd_per_hour
 
@@ -66,7 +66,7 @@ def test_providers_with_different_prices_ask_for_a_provider() -> None:
     clouds = catalogue(
         price("H100", 3.49, provider="runpod", region=""), price("H100", 3.85, provider="nebius", region="")
     )
-    with pytest.raises(PriceError, match="Choose one with provider: in the fleet") as caught:
+    with pytest.raises(PriceError, match="Choose one with provider: beside instance_type:") as caught:
         find_price([clouds], "H100")
     assert "provider" == caught.value.key
     assert 3.85 == find_price([clouds], "H100", provider="Nebius").usd_per_hour
@@ -97,7 +97,7 @@ def test_an_unknown_instance_type_names_near_ones() -> None:
     ):
         find_price([shipped_catalogue()], "G6.xlarg")
     with pytest.raises(
-        PriceError, match=r"got zzzz\. Add it to your price list \(the scenario's prices:\) or write usd_per_hour:"
+        PriceError, match=r"got zzzz\. Add it to your price list \(prices:\) or write usd_per_hour:"
     ):
         find_price([shipped_catalogue()], "zzzz")
 

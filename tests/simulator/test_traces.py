@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from simulator import mooncake, text_rows
+from simulator import mooncake, recorded, text_rows
+from simulator.arrival_spec import TraceArrivals
 from simulator.clock import NS_PER_S
 from simulator.traces import Trace, read_trace
 
@@ -120,6 +123,29 @@ def test_a_speed_is_said(tmp_path: Path) -> None:
     trace = read_trace(written(tmp_path, "arrival_s\n3\n"), speed=1.5)
     assert [2 * NS_PER_S] == trace.arrival_ns.tolist()
     assert "replayed 1.5 times as fast" == trace.notes[1]
+
+
+def test_a_trace_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search plays it at a hundred speeds; a file that was written anew is another trace."""
+    path = written(tmp_path, "arrival_s\n3\n")
+    os.utime(path, ns=(0, 10**18))
+    reads: list[Path] = []
+
+    def counted(file: Path, **layout: Any) -> Trace:
+        reads.append(file)
+        return read_trace(file, **layout)
+
+    monkeypatch.setattr(recorded, "read_trace", counted)
+
+    def seconds(speed: float) -> float:
+        spec = TraceArrivals.model_validate({"process": "trace", "file": path, "speed": speed})
+        return float(recorded.read_trace_ns(spec)[0]) / NS_PER_S
+
+    assert [3.0, 1.5, 1.0] == [seconds(speed) for speed in (1, 2, 3)]
+    assert 1 == len(reads)
+    path.write_text("arrival_s\n6\n")
+    assert [6.0, 3.0] == [seconds(1), seconds(2)]
+    assert 3 == len(reads), "a file that was changed just now is read again each time"
 
 
 def test_blocks_of_rows_are_joined_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,345 @@
+"""A plan as text for people: what to run and what it costs, the proof, then why it is this plan.
+
+Everything shown is read from a :class:`~optimizer.plan.Plan`. The order is the order of the questions: the verdict, the
+fleets, the proof, one type alone, what more would cost, what binds, other plans, the candidates left out, the rounds of
+proof, assumptions. At most 80 columns, so that it fits a mail and a diff.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import IO, Final
+
+import numpy as np
+
+from calibration.page import Heading, paragraph, per_cent, print_page, says_unicode, significant, table
+from optimizer.pareto import Frontier
+from optimizer.plan import Plan, PlannedFleet, Verified
+from optimizer.wording import usd
+from simulator.wording import percentile
+
+WIDTH: Final = 80
+"""Columns of the report."""
+
+MOST_BARS: Final = 24
+"""Columns of a row of bars; more hours than that share them."""
+
+MOST_SETTINGS: Final = 4
+"""Settings of a candidate shown one by one."""
+
+LONGEST_NAME: Final = 26
+"""Columns of the name of a fleet."""
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_PLAIN_BARS: Final = ".:-=+*%#"
+
+
+def plan_text(plan: Plan, frontiers: Sequence[Frontier] = (), *, unicode: bool = True) -> str:
+    """Give the report as plain text, as a file or a pipe gets it."""
+    return "".join(f"{line}\n" for line in plan_lines(plan, frontiers, unicode=unicode))
+
+
+def print_plan(plan: Plan, frontiers: Sequence[Frontier] = (), *, file: IO[str]) -> None:
+    """Write the report to ``file``: headings in colour on a terminal (unless NO_COLOR is set), plain elsewhere."""
+    print_page(plan_lines(plan, frontiers, unicode=says_unicode(file)), file)
+
+
+def plan_lines(plan: Plan, frontiers: Sequence[Frontier] = (), *, unicode: bool = True) -> list[str]:
+    """Lines of the report; those that are a :class:`~calibration.page.Heading` head a part."""
+    parts = [_verdict(plan), _warnings(plan)]
+    if plan.feasible:
+        parts += [_fleets(plan, unicode), _proof(plan, unicode)]
+        parts += [_single_type(plan), _prices(plan), _binding(plan), _alternatives(plan), _not_chosen(plan)]
+    else:
+        parts += [_to_relax(plan)]
+    parts += [_frontier(frontier) for frontier in frontiers]
+    parts += [_rounds(plan), _assumptions(plan)]
+    lines: list[str] = []
+    for part in filter(None, parts):
+        lines += ["", *part] if lines else part
+    return lines
+
+
+def sparkline(values: Sequence[float], *, unicode: bool = True, most: int = MOST_BARS) -> str:
+    """A row of bars, one a value: the tallest is the largest, a dot is 0. Of too many, neighbours share one.
+
+    >>> sparkline([0, 1, 2, 4]), sparkline([0, 1, 2, 4], unicode=False), sparkline([1, 2, 3, 4], most=2)
+    ('·▂▄█', ' :=#', '▄█')
+    """
+    heights = np.array(values, dtype=float)
+    if len(heights) > most:
+        heights = np.array([part.max() for part in np.array_split(heights, most)])
+    top = heights.max(initial=0.0)
+    steps, nothing = (_BARS, "·") if unicode else (_PLAIN_BARS, " ")
+    return "".join(
+        nothing if height <= 0 else steps[max(0, int(np.ceil(len(steps) * height / top)) - 1)] for height in heights
+    )
+
+
+def _verdict(plan: Plan) -> list[str]:
+    """What it costs, whether it is proven, and how much cheaper a plan could still be."""
+    if not plan.feasible or plan.usd_per_month is None or plan.usd_per_hour is None:
+        return [Heading(f"{plan.name}: no plan meets what is asked")]
+    cost = f"{usd(plan.usd_per_month)} a month ({usd(plan.usd_per_hour)} an hour on average)"
+    simulated = [found for found in (plan.verified or {}).values() if found is not None]
+    if not simulated:
+        proof = "Capacities are stated in the file, so nothing was simulated."
+    elif plan.met:
+        proof = "Simulated: every objective is met in every hour."
+        if any(found is None or found.stated_share > 0 for found in (plan.verified or {}).values()):
+            proof = "Simulated, where capacities are not stated: every objective is met in every hour."
+    else:
+        proof = "SIMULATED, AND NOT EVERY OBJECTIVE IS MET."
+    gap = plan.gap or 0.0
+    if plan.status == "optimal":
+        closeness = "no plan is cheaper" if gap < 5e-7 else f"no plan is more than {_gap(gap)} cheaper"
+    else:
+        closeness = f"the solver's time was up: a plan may be up to {_gap(gap)} cheaper"
+    return [Heading(f"{plan.name}: {cost}"), *paragraph(f"{proof} {closeness[0].upper()}{closeness[1:]}.", width=WIDTH)]
+
+
+def _gap(gap: float) -> str:
+    return f"{100 * gap:.2g}%"
+
+
+def _warnings(plan: Plan) -> list[str]:
+    return _bullets(plan.warnings, "! ")
+
+
+def _bullets(lines: Iterable[str], mark: str = "  ") -> list[str]:
+    """Sentences with a hanging indent."""
+    return [line for text in lines for line in paragraph(text, mark=mark, width=WIDTH)]
+
+
+def _short(name: str, width: int = LONGEST_NAME) -> str:
+    return name if len(name) <= width else f"{name[: width - 1]}~"
+
+
+def _fleets(plan: Plan, unicode: bool) -> list[str]:
+    """A row for each candidate, hour by hour, with the settings that it runs with; then what is asked."""
+    many = len(plan.hours) > 1
+    span = f"{_clock(plan.hours[0])} to {_clock(plan.hours[-1])}" if many else ""
+    rows: list[tuple[str, ...]] = [("Fleets", span, "instances", "full", "USD/month")]
+    ordered = sorted(plan.fleets, key=lambda fleet: fleet.candidate)
+    groups = [(name, list(fleets)) for name, fleets in groupby(ordered, key=lambda fleet: fleet.candidate)]
+    groups.sort(key=lambda group: -sum(fleet.usd_per_hour for fleet in group[1]))
+    month_h = sum(plan.weight_h)
+    for name, fleets in groups:
+        fleets.sort(key=lambda fleet: -fleet.usd_per_hour)
+        if len(fleets) == 1:
+            rows.append(_fleet_row(_short(fleets[0].name), fleets, month_h, many, unicode))
+            continue
+        rows.append(_fleet_row(_short(name), fleets, month_h, many, unicode))
+        shown = fleets if len(fleets) <= MOST_SETTINGS else fleets[: MOST_SETTINGS - 1]
+        rows += [_fleet_row(_short(f"  {_setting(fleet)}"), [fleet], month_h, many, unicode) for fleet in shown]
+        if len(shown) < len(fleets):
+            rest = fleets[len(shown) :]
+            rows.append(_fleet_row(f"  {len(rest)} more settings", rest, month_h, many, unicode))
+    if len(groups) > 1 and many:
+        rows.append(
+            ("all, USD an hour", sparkline(plan.usd_by_hour, unicode=unicode), _spread(plan.usd_by_hour), "", "")
+        )
+    for workload in plan.workloads:
+        asked = plan.demand_rps[workload]
+        bars = sparkline(asked, unicode=unicode) if many else ""
+        rows.append((_short(f"{workload}, requests/s"), bars, _spread(asked), "", ""))
+    return _without_empty(rows, "llrrr")
+
+
+def _without_empty(rows: Sequence[Sequence[str]], align: str) -> list[str]:
+    """A table without the columns that hold nothing."""
+    kept = [place for place in range(len(align)) if any(row[place] for row in rows)]
+    return table([[row[place] for place in kept] for row in rows], "".join(align[place] for place in kept))
+
+
+def _setting(fleet: PlannedFleet) -> str:
+    return fleet.name.removeprefix(f"{fleet.candidate}: ")
+
+
+def _fleet_row(name: str, fleets: Sequence[PlannedFleet], month_h: float, many: bool, unicode: bool) -> tuple[str, ...]:
+    counts = np.array([fleet.instances_by_hour for fleet in fleets]).sum(axis=0)
+    fewest, most = int(counts.min()), int(counts.max())
+    held = f"{most}" if fewest == most else f"{fewest}-{most}"
+    bars = sparkline(counts.tolist(), unicode=unicode) if many else ""
+    cost = usd(month_h * sum(fleet.usd_per_hour for fleet in fleets)).lstrip("$")
+    return name, bars, held, per_cent(max(fleet.load for fleet in fleets)), cost
+
+
+def _spread(values: Sequence[float]) -> str:
+    low, high = significant(min(values)), significant(max(values))
+    return high if low == high else f"{low}-{high}"
+
+
+def _clock(hour: str) -> str:
+    """Name of an hour, without a date that would not fit."""
+    return hour if len(hour) <= 12 else hour.split(" ", 1)[-1]
+
+
+def _proof(plan: Plan, unicode: bool) -> list[str]:
+    """One line an objective: tick or cross, value, interval, target, and where it is nearest to its target."""
+    tick, cross = ("✓", "✗") if unicode else ("ok", "NO")
+    rows: list[tuple[str, ...]] = [("", "Simulated", "", "ms", "95% interval", "next run", "target", "nearest")]
+    notes: list[str] = []
+    for name, found in (plan.verified or {}).items():
+        if found is None:
+            notes.append(f"{name}: the capacities of its fleets are stated, nothing was simulated")
+            continue
+        for key, target in found.targets_ms.items():
+            rows.append((tick if _holds(found, key) else cross, *_proof_row(name, found, key, target, plan)))
+        notes += _proof_notes(name, found)
+    if len(rows) == 1:
+        return []
+    simulated = [found for found in (plan.verified or {}).values() if found is not None]
+    runs, hours = min(found.replications for found in simulated), max(found.hours for found in simulated)
+    fleets = f"every fleet of {hours} hours" if hours > 1 else "every fleet"
+    notes.append(f"{runs} runs or more of {fleets}, with seeds that the search has not seen; 39 of 40 further runs")
+    notes[-1] += " stay below the column 'next run', which is what is held to the target"
+    busy = [fleet for fleet in plan.fleets if fleet.utilisation is not None]
+    if busy:
+        fullest = max(busy, key=lambda fleet: fleet.utilisation or 0.0)
+        notes.append(
+            f"the busiest fleet, {fullest.name}, is offered {per_cent(fullest.utilisation or 0.0)} of the work "
+            "that its accelerators can do"
+        )
+    return [*table(rows, "lllrrrrl", gap=" "), *_bullets(notes)]
+
+
+def _holds(found: Verified, key: str) -> bool:
+    return found.met or found.one_run_ms.get(key, float("inf")) <= found.targets_ms[key]
+
+
+def _proof_row(name: str, found: Verified, key: str, target: float, plan: Plan) -> tuple[str, ...]:
+    low, high = found.ci95.get(key, (float("nan"), float("nan")))
+    interval = f"{_ms(low)}-{_ms(high)}" if low == low else ""
+    where = found.hour if len(plan.hours) > 1 else ""
+    values = found.values_ms[key], found.one_run_ms.get(key, float("nan"))
+    return (_short(name, 16), percentile(key.removesuffix("_ms")), _ms(values[0]), interval, _ms(values[1]),
+            _ms(target), _clock(where))  # fmt: skip
+
+
+def _ms(value: float) -> str:
+    return "" if value != value else "infinite" if value == float("inf") else significant(value)
+
+
+def _proof_notes(name: str, found: Verified) -> list[str]:
+    notes = []
+    if found.after_loss_ms:
+        values = ", ".join(
+            f"{percentile(key.removesuffix('_ms'))} {_ms(ms)} ms" for key, ms in found.after_loss_ms.items()
+        )
+        notes.append(f"{name}, after the worst loss: {values}")
+    if found.stated_share > 0:
+        notes.append(f"{name}: {per_cent(found.stated_share)} of it goes where the capacity is stated, unsimulated")
+    return notes
+
+
+def _single_type(plan: Plan) -> list[str]:
+    """The best single type beside the plan, and what became of the others."""
+    singles = plan.explanation.single_types if plan.explanation else ()
+    best = plan.explanation.best_single_type if plan.explanation else None
+    if len(singles) < 2 or plan.usd_per_month is None:
+        return []
+    mixed = len({fleet.candidate for fleet in plan.fleets}) > 1
+    lines: list[str] = [Heading("One type alone")]
+    if best is None:
+        lines += _bullets(["no candidate can serve everything alone"])
+    elif mixed and best.usd_per_month is not None and best.dearer is not None and best.dearer > 0:
+        saved, share = best.usd_per_month - plan.usd_per_month, 1 - plan.usd_per_month / best.usd_per_month
+        lines += _bullets(
+            [f"the mix saves {usd(saved)} a month ({per_cent(share)}) over the best single type, {best.candidate}"]
+        )
+    elif not mixed:
+        lines += _bullets(["the plan is a single type: no mix is cheaper"])
+    return lines + _bullets((single.words for single in singles), "  - ")
+
+
+def _prices(plan: Plan) -> list[str]:
+    found = plan.explanation
+    if found is None:
+        return []
+    words = [one.words for one in found.request_prices]
+    words += [one.words for one in found.slo_prices]
+    words += [one.words for one in found.limit_prices]
+    return [Heading("What more would cost"), *_bullets(words, "  - ")] if words else []
+
+
+def _binding(plan: Plan) -> list[str]:
+    limits = plan.explanation.binding if plan.explanation else plan.binding
+    return [Heading("What binds"), *_bullets((limit.words for limit in limits), "  - ")] if limits else []
+
+
+def _to_relax(plan: Plan) -> list[str]:
+    """Why there is no plan, and with which limits there would be one."""
+    lines = []
+    for limit in plan.binding:
+        lines += paragraph(limit.words, mark="  - ", width=WIDTH)
+    return lines
+
+
+def _alternatives(plan: Plan) -> list[str]:
+    found = plan.explanation.alternatives if plan.explanation else ()
+    if not found:
+        return []
+    return [Heading("Other plans that cost nearly as little"), *_bullets((one.words for one in found), "  - ")]
+
+
+def _not_chosen(plan: Plan) -> list[str]:
+    found = plan.explanation
+    if found is None:
+        return []
+    lines = [*_bullets((one.words for one in found.not_chosen), "  - ")]
+    if found.left_out:
+        lines += _bullets([f"not looked into, time was up: {'; '.join(found.left_out)}"])
+    return [Heading("Not chosen"), *lines] if lines else []
+
+
+def _frontier(frontier: Frontier) -> list[str]:
+    """Cost against objectives, as a table."""
+    latency = frontier.kind == "latency"
+    what = "latency objectives" if latency else f"accuracy of {frontier.workload}"
+    rows: list[tuple[str, ...]] = [
+        ("", "times stated" if latency else "at least", "USD/month", "", "instances at most")
+    ]
+    stated = next((point.usd_per_month for point in frontier.points if point.stated), None)
+    for point in frontier.points:
+        mark = ">" if point.stated else ""
+        value = f"{point.value:g}"
+        if point.usd_per_month is None:
+            rows.append((mark, value, "no plan", "", ""))
+            continue
+        more = "" if stated is None or point.stated else per_cent(point.usd_per_month / stated - 1, signed=True)
+        held = ", ".join(f"{count} {name}" for name, count in point.instances.items())
+        if point.met is False:
+            held += " (does not hold in simulation)"
+        rows.append((mark, value, usd(point.usd_per_month).lstrip("$"), more, held))
+    lines: list[str] = [Heading(f"Cost against {what}"), *table(rows, "lrrrl")]
+    refused = next((point.why for point in frontier.points if point.usd_per_month is None and point.why), None)
+    return lines + (_bullets([f"no plan: {refused}"]) if refused else [])
+
+
+def _rounds(plan: Plan) -> list[str]:
+    """What simulation made of the solver's plans, one line a round."""
+    if len(plan.rounds) < 2 and not any(one.misses for one in plan.rounds):
+        return []
+    lines: list[str] = [Heading("Rounds: solve, simulate, tighten what missed")]
+    for number, one in enumerate(plan.rounds, start=1):
+        words = f"{number}. {usd(one.usd_per_hour)} an hour, {one.simulated} fleets simulated: "
+        words += f"{len(one.misses)} missed" if one.misses else "all hold"
+        if one.misses:
+            worst = max(one.misses, key=lambda miss: miss.value / miss.target)
+            words += (
+                f", worst {worst.fleet} with {worst.instances} at {worst.hour}: {worst.workload} "
+                f"{percentile(worst.objective.removesuffix('_ms'))} {_ms(worst.value)} over {_ms(worst.target)}"
+            )
+        lines += paragraph(words, mark="  ", width=WIDTH)
+    return lines
+
+
+def _assumptions(plan: Plan) -> list[str]:
+    if not plan.assumptions:
+        return []
+    lines: list[str] = [Heading("Assumptions")]
+    for name, what in plan.assumptions.items():
+        lines += paragraph(f"{name}: {what}", mark="  - ", width=WIDTH)
+    return lines
