@@ -152,7 +152,9 @@ def _with_executions(lone: Sequence[IdlePoint], saturated: Sequence[Saturated], 
         else:
             together = together or bool(parallel and outside > 0)
             whole, compute = True, point.latency_ms
-        found.append(replace(point, parts_ms={**point.parts_ms, "compute": compute}, inferred=True))
+        # What was inferred holds the copies: told beside it they would count twice.
+        others = {name: ms for name, ms in point.parts_ms.items() if name not in ("input", "output")}
+        found.append(replace(point, parts_ms={**others, "compute": compute}, inferred=True))
     if hidden:
         worst = max(hidden, key=lambda size: hidden[size][1] / hidden[size][0])
         said, between_ms = hidden[worst]
