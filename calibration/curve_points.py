@@ -132,10 +132,10 @@ def _falls(points: JoinedPoints, fitted: Floats) -> list[str]:
         if second >= first * (1 - FALL):
             continue
         pooled = [i for i in range(len(sizes)) if abs(fitted[i] / fitted[index] - 1) < 1e-9]
-        which = ", ".join(str(sizes[i]) for i in pooled)
+        which = " and ".join([", ".join(str(sizes[i]) for i in pooled[:-1]), str(sizes[pooled[-1]])])
         found.append(
             f"batch {sizes[index + 1]} took {1 - second / first:.0%} less than batch {sizes[index]}"
-            f" ({second:.4g} ms against {first:.4g}), which cannot be: batch {which} all count as"
+            f" ({second:.4g} ms against {first:.4g}), which cannot be: batches {which} count as"
             f" {fitted[index]:.4g} ms. Measure them again"
         )
     return found

@@ -29,8 +29,10 @@ from typing import Final
 from calibration.curve import CurvePoint
 from calibration.idle import IdlePoint, idle_points, is_idle
 from calibration.observation import Observation
+from calibration.page import count
 from calibration.problems import InputError, Problem
 from calibration.profile import LARGEST_BATCH, LONGEST_MS, SHORTEST_MS
+from calibration.profile_file import INSIDE_REQUESTS, WHOLE_LATENCY
 from calibration.saturation import Saturated
 from calibration.scatter import ScatterPoint
 
@@ -128,7 +130,7 @@ def executions_in(
         rows=tuple(idle),
         lone=tuple(lone),
         timed=False,
-        basis="executions inside lone requests to a server",
+        basis=INSIDE_REQUESTS,
         warnings=tuple(warnings),
     )
 
@@ -150,7 +152,9 @@ def _with_executions(lone: Sequence[IdlePoint], saturated: Sequence[Saturated], 
         else:
             together = together or bool(parallel and outside > 0)
             whole, compute = True, point.latency_ms
-        found.append(replace(point, parts_ms={**point.parts_ms, "compute": compute}, inferred=True))
+        # What was inferred holds the copies: told beside it they would count twice.
+        others = {name: ms for name, ms in point.parts_ms.items() if name not in ("input", "output")}
+        found.append(replace(point, parts_ms={**others, "compute": compute}, inferred=True))
     if hidden:
         worst = max(hidden, key=lambda size: hidden[size][1] / hidden[size][0])
         said, between_ms = hidden[worst]
@@ -160,9 +164,7 @@ def _with_executions(lone: Sequence[IdlePoint], saturated: Sequence[Saturated], 
             " time on the device"
         )
     if whole:
-        warnings.append(
-            "nothing tells the execution from the rest of a request: its whole latency counts as time on the device"
-        )
+        warnings.append(WHOLE_LATENCY)
     if together:
         warnings.append(
             "at saturation requests were answered more than twice as fast as one after the other: the server merges"
@@ -233,8 +235,8 @@ def _outstanding(row: Observation) -> float:
 
 def _load(row: Observation) -> str:
     if row.concurrency is None:
-        return f"{row.rate_rps:g} requests per second"
-    return f"{row.concurrency:g} outstanding requests"
+        return f"{count(row.rate_rps or 0.0)} requests per second"
+    return f"{count(row.concurrency)} outstanding request{'' if row.concurrency == 1 else 's'}"
 
 
 def _device_point(row: Observation) -> CurvePoint:

@@ -208,7 +208,7 @@ def _served_rows(row: Observation, provenance: Mapping[str, Any]) -> Found:
     del provenance  # a server's rows say everything themselves
     prompt, answer = row.prompt_tokens, row.output_tokens
     if prompt is None or answer is None:
-        return [], ("does not say how long prompts and answers are", "Give --prompt-tokens and --output-tokens.")
+        return [], ("must say how long prompts and answers are", "Give --prompt-tokens and --output-tokens.")
     ttft, tpot = _typical(row.ttft_ms), _typical(row.tpot_ms) or _typical(row.itl_ms)
     total = _typical(row.latency_ms)
     if tpot is None and total is not None and ttft is not None and answer > 1:

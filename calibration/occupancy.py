@@ -100,8 +100,12 @@ def occupying(executions: Executions, *, launches: bool = True) -> Executions:
     means = {batch: mean(alike) for batch, alike in times.items()}
     apart = launch_ms(means)
     left = {batch: 1 - apart[batch] / ms for batch, ms in means.items()}
+    basis = executions.basis
+    if any(ms > 0 for ms in apart.values()):
+        basis += ", less half of what does not grow with the batch (launches: they hold the model instance alone)"
     return replace(
         executions,
+        basis=basis,
         points=tuple(replace(point, mean_ms=point.mean_ms * left[point.batch]) for point in executions.points),
         scatter=tuple(_shortened(point, apart[point.batch]) for point in executions.scatter),
     )

@@ -25,6 +25,14 @@ from calibration.profile import LARGEST_BATCH, Curve, Ms, Noise, Overheads, Prof
 from calibration.schema import Entry, Flaw, FormatVersion, Number, Whole, flaw_problem, problems_of
 from calibration.source import Source, read_source
 
+INSIDE_REQUESTS: Final = "executions inside lone requests to a server"
+"""What ``service_model.basis.curve`` begins with where no execution was timed: the curve follows from ``loads``."""
+
+WHOLE_LATENCY: Final = (
+    "nothing tells the execution from the rest of a request: its whole latency counts as time on the device"
+)
+"""Warning of a fit of such requests, where the curve holds whatever else they spend their time on."""
+
 _SCATTER: Final = ("p50_ms", "p99_ms", "samples_ms")
 
 Method = Literal["points", "isotonic_pchip", "linear_roofline"]
@@ -148,6 +156,12 @@ class ProfileFile(Entry):
         return self.measurements is not None or (
             self.service_model is not None and self.service_model.batch is not None
         )
+
+    @property
+    def follows_from_loads(self) -> bool:
+        """Whether the rows of ``measurements`` were found inside the requests of ``loads``, and not timed."""
+        model = self.service_model
+        return bool(self.loads) and model is not None and model.basis.get("curve", "").startswith(INSIDE_REQUESTS)
 
 
 def read_profile(path: str | Path) -> Profile:

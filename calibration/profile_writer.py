@@ -43,10 +43,13 @@ def profile_text(file: ProfileFile) -> str:
 
 
 def observations_in(file: ProfileFile) -> list[Observations]:
-    """What was measured, as it was before it was written: the executions on the device, and what clients saw."""
+    """What was measured, as it was before it was written: the executions on the device, and what clients saw.
+
+    A curve that was found inside requests is no measurement of its own: the requests are, and a fit finds it again.
+    """
     found = []
     tables: tuple[tuple[Scope, Any], ...] = (
-        ("device", file.measurements),
+        ("device", None if file.follows_from_loads else file.measurements),
         ("device", file.steps),
         ("server", file.loads),
     )

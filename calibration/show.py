@@ -15,7 +15,7 @@ from calibration.origin import pairs, source, subject
 from calibration.page import Heading, bar, count, in_bytes, paragraph, per_cent, significant, table
 from calibration.points import Point, points_of, profile_in
 from calibration.profile import OVERHEADS, Profile
-from calibration.profile_file import ProfileFile
+from calibration.profile_file import INSIDE_REQUESTS, WHOLE_LATENCY, ProfileFile
 from calibration.text_plot import text_plot
 
 MOST_ROWS: Final = 24
@@ -152,6 +152,9 @@ def _model(file: ProfileFile, profile: Profile) -> Iterator[str]:
     model = file.service_model
     low, high = profile.range
     rows = [("curve", _METHODS.get((model and model.method) or "points", "")), ("range", f"batch {low} to {high}")]
+    basis = "" if model is None else model.basis.get("curve", "").split(";")[0]
+    if basis.startswith(INSIDE_REQUESTS):
+        rows.append(("found from", basis))
     if model is not None and model.cross_validation:
         errors = (f"{name} {per_cent(error)}" for name, error in model.cross_validation.items())
         rows.append(("error at points left out", ", ".join(errors)))
@@ -178,6 +181,8 @@ def _overheads(profile: Profile) -> str:
     parts = [
         f"{name} {_span([significant(curve[0]), significant(curve[-1])])}" for name, curve in told.items() if any(curve)
     ]
+    if WHOLE_LATENCY in profile.warnings and not parts:
+        return "none known: whatever they are, the curve holds them"
     return ", ".join(parts) or "none known: the profile is of the execution alone"
 
 

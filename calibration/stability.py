@@ -141,7 +141,7 @@ def doubts_of_samples(rounds_ms: Sequence[Sequence[float]]) -> list[Doubt]:
     slow = int((samples > SLOW * median).sum())
     if speeds is None and slow >= max(SLOW_SHARE * len(samples), 2):
         worst = float(samples.max()) / median
-        words = f"{slow} of {len(samples)} samples take more than {SLOW:g} medians, the worst {worst:.2g}"
+        words = f"{slow} of {len(samples)} samples take more than {SLOW:g} medians, the worst {significant(worst, 2)}"
         doubts.append(Doubt("slow executions", words))
     drift = _drift(rounds_ms)
     if drift is not None:

@@ -129,9 +129,8 @@ def _summary_lines(validation: Validation) -> list[str]:
     lines = table(rows, "lrrrll"[: len(rows[0])])
     left = len(validation.rows) - len(validation.judged)
     if left:
-        lines.append(
-            f"* not judged: {left} of {len(validation.rows)} loads, busier than {validation.up_to:g} or overloaded"
-        )
+        busier = "" if math.isinf(validation.up_to) else f"busier than {validation.up_to:g} or "
+        lines.append(f"* not judged: {left} of {len(validation.rows)} loads, {busier}overloaded")
     return lines
 
 

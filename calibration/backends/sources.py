@@ -260,5 +260,6 @@ def _said(error: Exception) -> str:
     """An error of the user's code on one line, with where it was raised."""
     text = " ".join(str(error).split())[:300]
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({printable(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    theirs = bool(frames) and frames[-1].filename != __file__
+    place = f" ({printable(frames[-1].filename)}:{frames[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}: {text}{place}"

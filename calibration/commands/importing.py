@@ -213,6 +213,7 @@ def _tool(found: Observations) -> str:
 def _overheads(curve: Any) -> str:
     from calibration.page import significant
     from calibration.profile import OVERHEADS
+    from calibration.profile_file import WHOLE_LATENCY
 
     told = {name.removesuffix("_ms"): getattr(curve.overheads, name) for name in OVERHEADS}
     parts = [
@@ -220,6 +221,8 @@ def _overheads(curve: Any) -> str:
         for name, values in told.items()
         if any(values)
     ]
+    if WHOLE_LATENCY in curve.warnings and not parts:
+        return "none known: whatever they are, the curve holds them"
     return ", ".join(parts) or "none known: the curve is of the execution alone"
 
 

@@ -307,7 +307,7 @@ def told(*measured: CurvePoint) -> str:
 def test_a_larger_batch_that_is_faster_is_pooled_and_named() -> None:
     warnings = told(*points((1, 5.0), (2, 10.0), (4, 8.0), (8, 20.0)))
     assert "batch 4 took 20% less than batch 2 (8 ms against 10), which cannot be" in warnings
-    assert "batch 2, 4 all count as 9 ms" in warnings
+    assert "batches 2 and 4 count as 9 ms" in warnings
 
 
 def test_a_fall_within_five_per_cent_is_pooled_in_silence() -> None:

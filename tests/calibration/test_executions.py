@@ -95,6 +95,11 @@ def test_the_least_load_stands_for_an_idle_server_with_a_word_of_warning() -> No
     ) in executions.warnings
 
 
+def test_copies_count_once_where_the_time_of_the_execution_is_not_told() -> None:
+    """The whole latency stands for the execution, copies included."""
+    assert {1: 5.0} == times(found(served(5.0, parts_ms={"queue": 0.1, "input": 0.04, "output": 0.03})))
+
+
 def test_an_open_loop_at_low_utilisation_is_as_good_as_an_idle_server() -> None:
     """Ten a second of 20 ms: a fifth of a request outstanding; fifty a second are one."""
     quiet = served(20.0, concurrency=None, rate_rps=10.0, parts_ms={"queue": 0.5, "compute": 18.0})

@@ -16,7 +16,7 @@ from calibration.observation import Observation, Observations
 from calibration.observation_table import rows_of
 from calibration.problems import InputError
 from calibration.profile import Profile
-from calibration.profile_file import ProfileFile, ServiceModel, profile_from, read_profile
+from calibration.profile_file import ProfileFile, ServiceModel, profile_from, read_profile, read_profile_file
 from calibration.profile_writer import observations_in, write_profile
 from calibration.source import Source
 from simulator.compiling import compile_model
@@ -161,6 +161,24 @@ def test_a_file_that_is_fitted_again_gives_the_same_curve_and_overheads() -> Non
     assert after is not None
     assert (before.batch, before.latency_ms) == (after.batch, after.latency_ms)
     assert before.overheads == after.overheads
+
+
+def test_timed_executions_and_a_served_profile_join_without_counting_requests_as_executions(tmp_path: Path) -> None:
+    """The curve of a served profile was found inside its requests, which hold more than the execution."""
+    timed = fit_profile([device((1, 10.0), (8, 24.0), device="CPU")])
+    served = fit_profile([server(lone(1, 15.0), device="CPU")])
+    assert served.measurements is not None
+    assert (15.0,) == served.measurements.latency_ms
+    write_profile(served, tmp_path / "served.json")
+    model = model_of(*observations_in(timed), *observations_in(read_profile_file(tmp_path / "served.json")))
+    assert (10.0, 24.0) == model.latency_ms
+
+
+def test_files_imported_one_by_one_and_joined_fit_as_if_imported_together() -> None:
+    apart = [fit_profile([server(row)]) for row in TRITON]
+    together = fit_profile([server(*TRITON)])
+    joined = fit_profile([one for file in apart for one in observations_in(file)])
+    assert together.service_model == joined.service_model
 
 
 def test_measurements_are_the_device_and_loads_are_the_clients() -> None:

@@ -243,7 +243,7 @@ def test_too_few_rows_are_refused_with_the_reason_for_each() -> None:
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
-        ({"prompt_tokens": None}, "does not say how long prompts and answers are"),
+        ({"prompt_tokens": None}, "must say how long prompts and answers are"),
         ({"tpot_ms": {}, "output_tokens": 128}, "has no time per output token"),
         ({"ttft_ms": {}}, "has no time to the first token"),
         ({"concurrency": None}, "does not say how many requests were outstanding"),
