@@ -9,7 +9,7 @@ combined freely, by a linear program with one row for the cost; where it cuts an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ import pulp
 
 from calibration.page import per_cent
 from optimizer import highs
-from optimizer.explanation import Alternative
+from optimizer.explanation import Alternative, Prove
 from optimizer.linear import total
 from optimizer.problem import Floats, PlanProblem
 from optimizer.single_type import candidates, restricted
@@ -30,6 +30,9 @@ MOST: Final = 3
 
 EPSILON: Final = 0.02
 """They cost at most this share more."""
+
+MOST_PROOFS: Final = 6
+"""Plans that are simulated to find them."""
 
 LEAST_DIFFERENT: Final = 0.05
 """Share of the spending that must go elsewhere for a plan to be another one."""
@@ -55,7 +58,7 @@ def alternatives(
     epsilon: float = EPSILON,
     gap: float = 1e-3,
     deadline: float = float("inf"),
-    prove: Callable[[PlanProblem, Solution], bool | None] | None = None,
+    prove: Prove | None = None,
 ) -> tuple[tuple[Alternative, ...], tuple[str, ...]]:
     """Which plans within ``epsilon`` of the cost differ most from the plan and from one another?
 
@@ -72,7 +75,7 @@ def alternatives(
     deadline
         Of ``time.monotonic()``.
     prove
-        Simulates a plan: True, it holds; False, it is not shown; None, there is nothing to simulate.
+        Simulates a plan and mends it. One that then does not hold, or is too dear, is not shown.
 
     Returns
     -------
@@ -98,8 +101,13 @@ def alternatives(
     most_usd = solution.usd_per_month * (1 + epsilon)
     base = _Found(solution, _spent(problem, solution))
     near = [_Found(one, _spent(problem, one)) for one in plans[1:] if one.usd_per_month <= most_usd]
-    near += [_Found(one, _spent(problem, one)) for one in _combined(problem, plans, most_usd)]
-    return tuple(_told(problem, base, near, prove)), tuple(missed)
+    # Some of them end below the limit: what is mended after its simulation costs a little more.
+    for limit in (most_usd, solution.usd_per_month * (1 + epsilon / 2)):
+        near += [_Found(one, _spent(problem, one)) for one in _combined(problem, plans, limit)]
+    chosen = tuple(_told(problem, base, near, most_usd, deadline, prove))
+    if not chosen and time.monotonic() > deadline:
+        missed.append("other plans that cost nearly as little")
+    return chosen, tuple(missed)
 
 
 def _spent(problem: PlanProblem, solution: Solution) -> Floats:
@@ -148,29 +156,26 @@ def _mixed(problem: PlanProblem, plans: Sequence[Solution], choice: Sequence[int
 
 
 def _told(
-    problem: PlanProblem,
-    base: _Found,
-    near: Sequence[_Found],
-    prove: Callable[[PlanProblem, Solution], bool | None] | None,
+    problem: PlanProblem, base: _Found, near: Sequence[_Found], most_usd: float, deadline: float, prove: Prove | None
 ) -> Iterator[Alternative]:
     """The most different first, then whatever is farthest from all that are shown; those that do not hold, not."""
     shown = [base]
     left = list(near)
-    told = 0
-    while left and told < MOST:
+    for _ in range(MOST_PROOFS):
         apart = [min(_difference(one, other) for other in shown) for one in left]
-        place = int(np.argmax(apart))
-        if apart[place] < LEAST_DIFFERENT:
+        if not left or len(shown) > MOST or max(apart) < LEAST_DIFFERENT:
             return
-        found = left.pop(place)
-        own = found.solution
-        if broken_rules(problem, own.running, own.survivors, own.share):
-            continue
-        proven = prove(problem, own) if prove is not None else None
-        if proven is False:
+        found = left.pop(int(np.argmax(apart)))
+        own, proven = found.solution, None
+        if prove is not None:
+            if time.monotonic() > deadline:
+                return
+            own, proven = prove(problem, own)
+            found = _Found(own, _spent(problem, own))
+        holds = not broken_rules(problem, own.running, own.survivors, own.share)
+        if proven is False or not holds or own.usd_per_month > most_usd:
             continue
         shown.append(found)
-        told += 1
         yield _alternative(problem, base, found, proven)
 
 

@@ -57,9 +57,9 @@ class Point:
     load: float
     """That rate as a share of what the fleet answers when its queues never run empty; below 1."""
     utilisation: float
-    """Work done at that rate, as a share of what the accelerators can do."""
+    """Work done at the rate that was simulated, as a share of what the accelerators can do."""
     values_ms: Mapping[str, float]
-    """Each objective's value at that rate, without what the candidate's distance adds."""
+    """Each objective's value at a rate that is half a per cent higher, without what the candidate's distance adds."""
     upper_ms: Mapping[str, float]
     """The upper end of its 95 % interval, which is what may not lie above the target."""
     binding: str

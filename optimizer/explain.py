@@ -18,6 +18,7 @@ from optimizer.explanation import (
     Explanation,
     LimitPrice,
     NotChosen,
+    Prove,
     RequestPrice,
     SingleType,
     SloPrice,
@@ -41,9 +42,6 @@ __all__ = [
 
 TIME_LIMIT_S: Final = 60.0
 """Longest time for solving again, all questions together."""
-
-Prove = Callable[[PlanProblem, Solution], bool | None]
-"""Simulates a plan: whether it holds; None where nothing of it can be simulated."""
 
 Looser = Callable[[str, str, float], PlanProblem]
 """The problem with an objective (workload, ``p99``) later by so many ms; its curves cost simulation."""
@@ -70,7 +68,7 @@ def explain(
     problem, solution
         What was asked, with the capacities that the plan was proven with, and a plan.
     usd_per_rps_h : (B, T), optional
-        Shadow prices of requests, as :func:`optimizer.shadow.shadow_prices` gives them.
+        Shadow prices of requests, as :func:`optimizer.shadow_price.shadow_prices` gives them.
     objectives
         Of each workload the objective whose worth is asked for, and its target in ms: ``{"chat": ("p99", 200.0)}``.
     looser

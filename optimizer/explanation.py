@@ -6,11 +6,18 @@ Every value has the numbers, for programs, and ``words``, the same for people, w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from optimizer.plan import Binding
+    from optimizer.problem import PlanProblem
+    from optimizer.solution import Solution
+
+Prove = Callable[["PlanProblem", "Solution"], tuple["Solution", bool | None]]
+"""Simulates a plan and adds instances where it misses: the plan then, and whether it holds; None where there is nothing
+to simulate."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,7 @@ class RequestPrice:
 
     workload: str
     usd_per_hour: tuple[float, ...]
-    """By hour of the plan; an infinite price: no more can be served."""
+    """By hour of the plan; NaN where none is asked."""
     mean_usd_per_hour: float
     """Over the month."""
     peak_hour: str
@@ -67,7 +74,7 @@ class SingleType:
     """Why it cannot; empty when it can."""
     words: str
     proven: bool | None = None
-    """Whether simulation confirmed it; None: not simulated beyond its capacity curves."""
+    """Whether simulation confirmed it, instances added where it missed; None: not simulated."""
 
 
 @dataclass(frozen=True)

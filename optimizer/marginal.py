@@ -35,11 +35,11 @@ def request_prices(problem: PlanProblem, usd_per_rps_h: Floats) -> tuple[Request
     problem
         What is asked.
     usd_per_rps_h : (B, T)
-        Dollars an hour of one more request per second; infinite where no more can be served, NaN where none is asked.
+        Dollars an hour of one more request per second; NaN where none is asked, or where it is not known.
     """
     found = []
     for b, name in enumerate(problem.workloads):
-        asked = problem.demand_rps[b] > 0
+        asked = (problem.demand_rps[b] > 0) & np.isfinite(usd_per_rps_h[b])
         if not asked.any():
             continue
         prices = usd_per_rps_h[b, asked]
@@ -50,7 +50,7 @@ def request_prices(problem: PlanProblem, usd_per_rps_h: Floats) -> tuple[Request
         found.append(
             RequestPrice(
                 name,
-                tuple(float(price) if here else 0.0 for price, here in zip(usd_per_rps_h[b], asked, strict=True)),
+                tuple(usd_per_rps_h[b].tolist()),
                 mean,
                 hour,
                 peak,
@@ -62,8 +62,6 @@ def request_prices(problem: PlanProblem, usd_per_rps_h: Floats) -> tuple[Request
 
 def _request_words(name: str, mean: float, hour: str, peak: float) -> str:
     one = f"one more request per second of {name}"
-    if np.isinf(peak):
-        return f"not one more request per second of {name} can be served{f' at {hour}' if hour else ''}"
     if not hour:
         return f"{one} costs {usd_per_hour(peak)} an hour"
     if peak <= mean * 1.005:

@@ -26,7 +26,7 @@ from optimizer.routing import level
 from optimizer.simulations import Place, Shown, Simulations, simulated
 from optimizer.solution import NoPlanInTimeError, Solution, broken_rules, fewest_running, usd_per_month
 from optimizer.solve import solve
-from optimizer.tighten import separated, tightened
+from optimizer.tighten import gathered, separated, tightened
 from simulator.clock import NS_PER_S
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def prove(
     for number in range(most_rounds + 1):
         if solution.status == "infeasible":
             return Proven(problem, solution, {}, tuple(rounds))
-        solution = levelled(problem, solution)
+        solution = levelled(problem, gathered(problem, solution))
         begun, before = time.perf_counter(), len(simulations.known)
         shown = simulated(simulations, problem, solution, number)
         missed = {place: found for place, found in shown.items() if not found.met}

@@ -16,7 +16,7 @@ import numpy as np
 from calibration.page import Heading, paragraph, per_cent, print_page, says_unicode, significant, table
 from optimizer.pareto import Frontier
 from optimizer.plan import Plan, PlannedFleet, Verified
-from optimizer.wording import usd
+from optimizer.wording import instances, usd
 from simulator.wording import percentile
 
 WIDTH: Final = 80
@@ -28,9 +28,10 @@ MOST_BARS: Final = 24
 MOST_SETTINGS: Final = 4
 """Settings of a candidate shown one by one."""
 
-LONGEST_NAME: Final = 26
+LONGEST_NAME: Final = 24
 """Columns of the name of a fleet."""
 
+_OF_PROFILE: Final = "profile "
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS: Final = ".:-=+*%#"
 
@@ -54,7 +55,7 @@ def plan_lines(plan: Plan, frontiers: Sequence[Frontier] = (), *, unicode: bool 
     else:
         parts += [_to_relax(plan)]
     parts += [_frontier(frontier) for frontier in frontiers]
-    parts += [_rounds(plan), _assumptions(plan)]
+    parts += [_rounds(plan), _assumptions(plan), _profiles(plan)]
     lines: list[str] = []
     for part in filter(None, parts):
         lines += ["", *part] if lines else part
@@ -104,7 +105,19 @@ def _gap(gap: float) -> str:
 
 
 def _warnings(plan: Plan) -> list[str]:
-    return _bullets(plan.warnings, "! ")
+    """What could mislead about this plan; what is true of a profile whoever uses it comes at the end."""
+    return _bullets((text for text in plan.warnings if not text.startswith(_OF_PROFILE)), "! ")
+
+
+def _profiles(plan: Plan) -> list[str]:
+    """What profiles warn of, a paragraph each."""
+    by_profile: dict[str, list[str]] = {}
+    for text in plan.warnings:
+        if text.startswith(_OF_PROFILE):
+            name, _, warning = text.removeprefix(_OF_PROFILE).partition(": ")
+            by_profile.setdefault(name, []).append(warning)
+    lines = _bullets((f"{name}: {'; '.join(said)}" for name, said in by_profile.items()), "  ! ")
+    return [Heading("What profiles warn of"), *lines] if lines else []
 
 
 def _bullets(lines: Iterable[str], mark: str = "  ") -> list[str]:
@@ -128,7 +141,7 @@ def _fleets(plan: Plan, unicode: bool) -> list[str]:
     for name, fleets in groups:
         fleets.sort(key=lambda fleet: -fleet.usd_per_hour)
         if len(fleets) == 1:
-            rows.append(_fleet_row(_short(fleets[0].name), fleets, month_h, many, unicode))
+            rows.append(_fleet_row(_short(_fleet_name(fleets[0])), fleets, month_h, many, unicode))
             continue
         rows.append(_fleet_row(_short(name), fleets, month_h, many, unicode))
         shown = fleets if len(fleets) <= MOST_SETTINGS else fleets[: MOST_SETTINGS - 1]
@@ -136,15 +149,18 @@ def _fleets(plan: Plan, unicode: bool) -> list[str]:
         if len(shown) < len(fleets):
             rest = fleets[len(shown) :]
             rows.append(_fleet_row(f"  {len(rest)} more settings", rest, month_h, many, unicode))
-    if len(groups) > 1 and many:
-        rows.append(
-            ("all, USD an hour", sparkline(plan.usd_by_hour, unicode=unicode), _spread(plan.usd_by_hour), "", "")
-        )
-    for workload in plan.workloads:
-        asked = plan.demand_rps[workload]
-        bars = sparkline(asked, unicode=unicode) if many else ""
-        rows.append((_short(f"{workload}, requests/s"), bars, _spread(asked), "", ""))
-    return _without_empty(rows, "llrrr")
+    lines = _without_empty(rows, "llrrr")
+    series = {f"{name}, requests/s": plan.demand_rps[name] for name in plan.workloads}
+    if many and len(groups) > 1:
+        series = {"all, USD/hour": plan.usd_by_hour, **series}
+    asked = [("", "", "")]
+    for words, values in series.items():
+        asked.append((_short(words), sparkline(values, unicode=unicode) if many else "", _spread(values)))
+    # Under the bars of the fleets, hour by hour.
+    widths = [max(len(row[place]) for row in (*rows, *asked)) for place in (0, 1)]
+    return lines + [
+        "  ".join((name.ljust(widths[0]), bars.ljust(widths[1]), spread)) for name, bars, spread in asked[1:]
+    ]
 
 
 def _without_empty(rows: Sequence[Sequence[str]], align: str) -> list[str]:
@@ -154,7 +170,15 @@ def _without_empty(rows: Sequence[Sequence[str]], align: str) -> list[str]:
 
 
 def _setting(fleet: PlannedFleet) -> str:
-    return fleet.name.removeprefix(f"{fleet.candidate}: ")
+    """The setting alone; told by the workloads that it serves rather than by its profile, whose name is long."""
+    words = fleet.name.removeprefix(f"{fleet.candidate}: ")
+    kept, profile, _ = words.partition(", profile ")
+    return f"{', '.join(fleet.share)}: {kept}" if profile else words
+
+
+def _fleet_name(fleet: PlannedFleet) -> str:
+    words = _setting(fleet)
+    return fleet.candidate if words == fleet.name else f"{fleet.candidate}: {words}"
 
 
 def _fleet_row(name: str, fleets: Sequence[PlannedFleet], month_h: float, many: bool, unicode: bool) -> tuple[str, ...]:
@@ -192,15 +216,14 @@ def _proof(plan: Plan, unicode: bool) -> list[str]:
         return []
     simulated = [found for found in (plan.verified or {}).values() if found is not None]
     runs, hours = min(found.replications for found in simulated), max(found.hours for found in simulated)
-    fleets = f"every fleet of {hours} hours" if hours > 1 else "every fleet"
-    notes.append(f"{runs} runs or more of {fleets}, with seeds that the search has not seen; 39 of 40 further runs")
-    notes[-1] += " stay below the column 'next run', which is what is held to the target"
+    fleets = f"every fleet in {hours} hours" if hours > 1 else "every fleet"
+    notes.append(f"{runs} runs or more of {fleets}; 39 of 40 further runs stay below 'next run', held to the target")
     busy = [fleet for fleet in plan.fleets if fleet.utilisation is not None]
     if busy:
         fullest = max(busy, key=lambda fleet: fleet.utilisation or 0.0)
         notes.append(
-            f"the busiest fleet, {fullest.name}, is offered {per_cent(fullest.utilisation or 0.0)} of the work "
-            "that its accelerators can do"
+            f"the fullest fleet, {_fleet_name(fullest)}, gets up to {per_cent(fullest.utilisation or 0.0)} of what its "
+            "accelerators can do"
         )
     return [*table(rows, "lllrrrrl", gap=" "), *_bullets(notes)]
 
@@ -259,6 +282,8 @@ def _prices(plan: Plan) -> list[str]:
     if found is None:
         return []
     words = [one.words for one in found.request_prices]
+    if words:
+        words[-1] += " (in shares of instances: alone it may find room, or need a whole one)"
     words += [one.words for one in found.slo_prices]
     words += [one.words for one in found.limit_prices]
     return [Heading("What more would cost"), *_bullets(words, "  - ")] if words else []
@@ -328,18 +353,24 @@ def _rounds(plan: Plan) -> list[str]:
         words += f"{len(one.misses)} missed" if one.misses else "all hold"
         if one.misses:
             worst = max(one.misses, key=lambda miss: miss.value / miss.target)
-            words += (
-                f", worst {worst.fleet} with {worst.instances} at {worst.hour}: {worst.workload} "
-                f"{percentile(worst.objective.removesuffix('_ms'))} {_ms(worst.value)} over {_ms(worst.target)}"
-            )
+            words += f", worst {instances(worst.instances, worst.fleet.partition(', profile ')[0])} at {worst.hour}: "
+            words += f"{worst.workload} {percentile(worst.objective.removesuffix('_ms'))} {_ms(worst.value)}, "
+            words += f"target {_ms(worst.target)}"
         lines += paragraph(words, mark="  ", width=WIDTH)
     return lines
 
 
 def _assumptions(plan: Plan) -> list[str]:
-    if not plan.assumptions:
-        return []
-    lines: list[str] = [Heading("Assumptions")]
+    """What the numbers rest on; prices from the same source together."""
+    prices: dict[str, list[str]] = {}
+    others = []
     for name, what in plan.assumptions.items():
-        lines += paragraph(f"{name}: {what}", mark="  - ", width=WIDTH)
-    return lines
+        if name.startswith("price "):
+            head, found, tail = what.partition(" on demand ")
+            price = f"{name.removeprefix('price ')} {head}" if found else f"{name.removeprefix('price ')} {what}"
+            prices.setdefault(f"on demand {tail}" if found else "", []).append(price)
+        else:
+            others.append(f"{name}: {what}")
+    said = [f"prices: {', '.join(each)}{f', {source}' if source else ''}" for source, each in prices.items()]
+    lines = _bullets((*said, *others), "  - ")
+    return [Heading("Assumptions"), *lines] if lines else []

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 import numpy as np
 
 from optimizer import highs
 from optimizer.build import Program, build
-from optimizer.problem import Floats, PlanProblem
+from optimizer.decompose import decompose
+from optimizer.problem import Floats, Ints, PlanProblem
 from optimizer.solution import Solution
+
+A_LITTLE: Final = 1e-6
+"""Share by which demand is raised, so that the price is that of more where less has another: whole loads are common."""
 
 
 def shadow_prices(problem: PlanProblem, solution: Solution) -> Floats:
@@ -38,25 +45,37 @@ def shadow_prices(problem: PlanProblem, solution: Solution) -> Floats:
     use for the price of a larger change.
     """
     prices = np.full(problem.demand_rps.shape, np.nan)
-    if solution.status == "infeasible":
-        return prices
-    program = build(problem, relaxed=True)
-    _keep_to_the_plan(program, solution)
-    if highs.run(program.model, whole=False).status != "solved":
+    if solution.status != "infeasible":
+        for part in decompose(problem):
+            rows, columns = np.ix_(part.workloads, part.hours), np.ix_(part.options, part.hours)
+            found = _of_part(part.problem, solution.survivors[columns])
+            prices[rows] = np.where(part.problem.demand_rps > 0, found, prices[rows])
+    return prices
+
+
+def _of_part(problem: PlanProblem, survivors: Ints) -> Floats:
+    prices = np.full(problem.demand_rps.shape, np.nan)
+    for little in (A_LITTLE, 0.0):  # more, unless the plan is at a limit beyond which there is no more
+        demand = problem.demand_rps * (1 + little)
+        program = build(replace(problem, demand_rps=demand), relaxed=True)
+        _keep_to_the_plan(program, survivors)
+        if highs.run(program.model, whole=False).status == "solved":
+            break
+    else:
         return prices
     for constraint in program.model.constraints():
         rule, *place = constraint.name.split("_")
         if rule == "serve":
             b, t = int(place[0]), int(place[1])
-            dual = max(float(constraint.pi), 0.0)
-            prices[b, t] = dual / (problem.demand_rps[b, t] * problem.weight_h[t]) if problem.weight_h[t] else np.nan
+            if problem.weight_h[t] > 0:
+                prices[b, t] = max(float(constraint.pi), 0.0) / (demand[b, t] * problem.weight_h[t])
     return prices
 
 
-def _keep_to_the_plan(program: Program, solution: Solution) -> None:
+def _keep_to_the_plan(program: Program, survivors: Ints) -> None:
     """Segments that the plan is on are chosen and may grow; all others are empty."""
     for (j, t), columns in program.fleets.items():
-        count = int(solution.survivors[j, t])
+        count = int(survivors[j, t])
         for segment in columns.segments:
             here = count > 0 and segment.low <= count <= segment.high
             segment.survivors.bounds(0, segment.high if here else 0)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
-from calibration.page import per_cent
+from calibration.page import per_cent, significant
 from optimizer.answer import only
-from optimizer.explanation import SingleType
+from optimizer.explanation import Prove, SingleType
 from optimizer.problem import Ints, PlanProblem
 from optimizer.solution import NoPlanInTimeError, Solution
 from optimizer.solve import solve
 from optimizer.wording import instances, usd, when
+
+MULTIPLE: Final = 3.0
+"""From so many times the cost on it is told as a multiple, not as a percentage more."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def single_types(
     refusals: Mapping[str, Sequence[str]] | None = None,
     gap: float = 1e-3,
     deadline: float = float("inf"),
-    prove: Callable[[PlanProblem, Solution], bool | None] | None = None,
+    prove: Prove | None = None,
 ) -> tuple[tuple[SingleType, ...], dict[str, Solution]]:
     """What does each candidate cost alone? Cheapest first, those that cannot serve everything last.
 
@@ -85,7 +89,7 @@ def single_types(
     deadline
         Of ``time.monotonic()``.
     prove
-        Simulates a plan; asked for the cheapest only.
+        Simulates a plan; asked for the cheapest only, and for the next when that was mended and is no longer it.
 
     Returns
     -------
@@ -108,17 +112,33 @@ def single_types(
             continue
         solutions[name] = alone
         found.append(_told(name, alone, solution))
-    found.sort(key=lambda single: float("inf") if single.usd_per_month is None else single.usd_per_month)
-    if found and found[0].candidate in solutions and prove is not None:
+    found.sort(key=_cost)
+    for _ in found if prove is not None else ():
         best = found[0]
-        found[0] = SingleType(**(vars(best) | {"proven": prove(problem, solutions[best.candidate])}))
+        if best.candidate not in solutions or best.proven is not None or time.monotonic() > deadline:
+            break
+        assert prove is not None
+        solutions[best.candidate], holds = prove(problem, solutions[best.candidate])
+        if holds is None:
+            break
+        found[0] = replace(_told(best.candidate, solutions[best.candidate], solution), proven=holds)
+        found.sort(key=_cost)
     return tuple(found), solutions
+
+
+def _cost(single: SingleType) -> float:
+    return float("inf") if single.usd_per_month is None else single.usd_per_month
 
 
 def _told(name: str, alone: Solution, solution: Solution) -> SingleType:
     most = int(alone.running.sum(axis=0).max())
     dearer = alone.usd_per_month / solution.usd_per_month - 1
-    more = "the same" if abs(dearer) < 1e-9 else f"{per_cent(dearer, signed=True)}"
+    if abs(dearer) < 1e-9:
+        more = "as the plan"
+    else:
+        more = (
+            per_cent(dearer, signed=True) if dearer < MULTIPLE - 1 else f"{significant(1 + dearer, 2)} times the plan"
+        )
     words = f"{name} alone: {usd(alone.usd_per_month)} a month ({more}), up to {instances(most)}"
     return SingleType(name, alone.usd_per_month, most, dearer, "", words)
 

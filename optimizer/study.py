@@ -27,9 +27,10 @@ from optimizer.plan import Binding, Plan
 from optimizer.plan_of import plan_of
 from optimizer.problem import PlanProblem
 from optimizer.problem_of import problem_of
-from optimizer.prove import Proven, levelled
+from optimizer.prove import Proven
 from optimizer.settings import expand
-from optimizer.simulations import Simulations, simulated
+from optimizer.shadow_price import shadow_prices
+from optimizer.simulations import Simulations
 from optimizer.solution import NoPlanInTimeError, Solution
 from optimizer.solve import solve
 from optimizer.variations import looser_problem, tightest_objectives
@@ -167,17 +168,17 @@ def _why(
         sentences = refusals.setdefault(one.setting.candidate.name, [])
         sentences += [refusal.sentence for refusal in one.refusals if refusal.sentence not in sentences]
 
-    def holds(other: PlanProblem, its: Solution) -> bool | None:
-        assert simulations is not None, "asked only where plans are simulated"
-        shown = simulated(simulations, other, levelled(other, its), len(proven.rounds))
-        return all(one.met for one in shown.values()) if shown else None
+    def mended(other: PlanProblem, its: Solution) -> tuple[Solution, bool | None]:
+        again = proof.prove(question, other, its, simulations=simulations, most_rounds=0)
+        return again.solution, again.met
 
     return explained(
         problem,
         solution,
+        usd_per_rps_h=shadow_prices(problem, solution),
         objectives=tightest_objectives(question, found, sorted(used)),
         looser=looser_problem(question, problem, found, curves),
-        prove=None if simulations is None else holds,
+        prove=None if simulations is None else mended,
         refusals=refusals,
         near_optimal=near_optimal,
         watch=watch,

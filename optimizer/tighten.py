@@ -15,7 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from optimizer.problem import CapacityCurve, Floats, Option, PlanProblem, Quota
+from optimizer.problem import LOAD_TOLERANCE, CapacityCurve, Floats, Option, PlanProblem, Quota
+from optimizer.solution import Solution, broken_rules, fewest_running, usd_per_month
 
 MIXES_WELL: Final = 0.97
 """Workloads that together still carry this share of what the sum says keep sharing: fleets of their own would gain less
@@ -121,3 +122,54 @@ def _shared_limits(quotas: list[Quota], origin: Option, place: int, copies: list
     if origin.max_instances is not None:
         wider.append(Quota(f"max_instances of {origin.candidate}", (place, *copies), origin.max_instances))
     return wider
+
+
+def gathered(problem: PlanProblem, solution: Solution) -> Solution:
+    """The same plan without two fleets of one setting that serve the same: one fleet carries what both do, or more.
+
+    Fleets of their own and the shared one cost the same: the solver may split a workload among them as it likes.
+    """
+    running, survivors, share = solution.running.copy(), solution.survivors.copy(), solution.share.copy()
+    for t in range(len(problem.hours)):
+        for j in np.flatnonzero(running[:, t]).tolist():
+            other = _host(problem, share[:, :, t], j)
+            if other is not None:
+                survivors[other, t] += survivors[j, t]
+                share[:, other, t] += share[:, j, t]
+                survivors[j, t], share[:, j, t] = 0, 0.0
+    moved = (survivors != solution.survivors).any(axis=0)
+    running[:, moved] = fewest_running(problem, survivors)[:, moved]
+    usd = usd_per_month(problem, running, share)
+    if (
+        not moved.any()
+        or usd > solution.usd_per_month * (1 + LOAD_TOLERANCE)
+        or broken_rules(problem, running, survivors, share)
+    ):
+        return solution
+    bound = min(solution.lower_bound_usd_per_month, usd)
+    return replace(
+        solution,
+        running=running,
+        survivors=survivors,
+        share=share,
+        usd_per_month=usd,
+        lower_bound_usd_per_month=bound,
+    )
+
+
+def _host(problem: PlanProblem, share: Floats, j: int) -> int | None:
+    """Another fleet of the same setting in this hour that is made for no more than what this one serves, and that."""
+    served = share[:, j] > 0
+    for other in np.flatnonzero(share.any(axis=0)).tolist():
+        option, its = problem.options[other], problem.options[j]
+        able = option.curve.rps_per_instance.any(axis=1)
+        wider = its.curve.rps_per_instance.any(axis=1).sum() > able.sum()
+        if (
+            other != j
+            and wider
+            and option.detail is its.detail
+            and option.detail is not None
+            and (able >= served).all()
+        ):
+            return int(other)
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -60,7 +60,7 @@ def problems(draw: st.DrawFn, *, starts: bool = False) -> PlanProblem:
     """Everything that a problem can hold, in small whole numbers: two or three options, one or two workloads."""
     workloads = draw(st.integers(1, 2))
     hours = draw(st.integers(2, 3) if starts else st.integers(1, 2))
-    few = st.integers(0, 4 if starts else 14)
+    few = st.integers(0, 4 if starts else 12)
     demand = [[float(draw(few)) for _ in range(hours)] for _ in range(workloads)]
     options = []
     for j in range(2 if starts else draw(st.integers(2, 3))):
@@ -106,15 +106,9 @@ def least_usd(problem: PlanProblem) -> float:
     left to a linear program.
     """
     hours = range(len(problem.hours))
-    tables = [_tables(problem, t) for t in hours]
     if not any(_stays(o) for o in problem.options):
-        return sum(
-            min(
-                (usd for running, fee in table.items() if (usd := _allowed(problem, t, running, fee)) < math.inf),
-                default=math.inf,
-            )
-            for t, table in enumerate(tables)
-        )
+        return sum(_least_of_hour(problem, t) for t in hours)
+    tables = [_tables(problem, t) for t in hours]
     best = math.inf
     for path in product(*(table.items() for table in tables)):
         rows = np.array([running for running, _ in path]).T
@@ -153,25 +147,37 @@ def _long_enough(problem: PlanProblem, j: int, running: np.ndarray, fresh: Seque
     return True
 
 
-def _tables(problem: PlanProblem, t: int) -> Mapping[tuple[int, ...], float]:
-    """Least fees of an hour for every count of running instances that carries its demand."""
+def _least_of_hour(problem: PlanProblem, t: int) -> float:
+    """The cheapest plan of an hour on its own: counts in order of what they cost, until one that carries it all."""
+    best = math.inf
+    priced = sorted((_allowed(problem, t, running, 0.0), running) for running in _counts(problem, t))
+    for usd, running in priced:
+        if usd >= best:
+            break
+        best = min(best, _allowed(problem, t, running, _fee_of_running(problem, t, running)))
+    return best
+
+
+def _counts(problem: PlanProblem, t: int) -> Iterator[tuple[int, ...]]:
+    """Counts of running instances that could be of use."""
     most = []
     for one in problem.options:
         # what stays may outlast the demand that it was started for
         hours = range(len(problem.hours)) if _stays(one) else [t]
         useful = max(_running(one, _enough(one, problem.demand_rps[:, hour])) for hour in hours)
         most.append(useful if one.max_instances is None else min(useful, one.max_instances))
-    by_survivors: dict[tuple[int, ...], float] = {}
-    found = {}
-    for running in product(*(range(count + 1) for count in most)):
-        left = tuple(_left(one, count) for one, count in zip(problem.options, running, strict=True))
-        if left not in by_survivors:
-            by_survivors[left] = min(
-                (_least_fee(problem, t, fewer) for fewer in _no_more(problem, left)), default=math.inf
-            )
-        if by_survivors[left] < math.inf:
-            found[running] = by_survivors[left]
-    return found
+    return product(*(range(count + 1) for count in most))
+
+
+def _tables(problem: PlanProblem, t: int) -> Mapping[tuple[int, ...], float]:
+    """Least fees of an hour for every count of running instances that carries its demand."""
+    fees = {running: _fee_of_running(problem, t, running) for running in _counts(problem, t)}
+    return {running: fee for running, fee in fees.items() if fee < math.inf}
+
+
+def _fee_of_running(problem: PlanProblem, t: int, running: Sequence[int]) -> float:
+    left = [_left(one, count) for one, count in zip(problem.options, running, strict=True)]
+    return min((_least_fee(problem, t, fewer) for fewer in _no_more(problem, left)), default=math.inf)
 
 
 def _enough(one: Option, demand: np.ndarray) -> int:
@@ -242,7 +248,8 @@ def _routed(problem: PlanProblem, t: int, survivors: Sequence[int], holding: Seq
             row = max(i for i, start in enumerate(one.curve.instances) if start <= count)
             rates = one.curve.rps_per_instance[:, row]
             columns += [(b, j, rates[b]) for b in wanted if rates[b] > 0 and b in holding[j]]
-    if {b for b, _, _ in columns} != set(wanted):
+    room = [sum(rate * survivors[j] for b, j, rate in columns if b == row) for row in wanted]
+    if (np.array(room) < demand[wanted] * (1 - 1e-9)).any():
         return math.inf
     fees = [HOURLY_FEE * problem.options[j].usd_per_request[b] * demand[b] for b, j, _ in columns]
     serve = [[float(b == row) for b, _, _ in columns] for row in wanted]

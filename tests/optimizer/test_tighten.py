@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.problem import CapacityCurve, PlanProblem, Quota
-from optimizer.tighten import Tightening, separated, tightened
+from optimizer.solution import Solution, broken_rules
+from optimizer.tighten import Tightening, gathered, separated, tightened
 from tests.optimizer.plan_problems import option, question
 
 
@@ -80,3 +81,27 @@ def test_nothing_that_is_given_is_written_to() -> None:
     tightened(before, [miss(0, 1)])
     assert np.array_equal(kept, before.options[0].curve.rps_per_instance)
     assert isinstance(before.options[0].curve, CapacityCurve)
+
+
+def test_two_fleets_of_one_setting_that_serve_the_same_become_one() -> None:
+    shared = option("l4", 1.0, [[10.0], [20.0]], detail=object())
+    wider, _ = separated(question([[20.0], [80.0]], shared), [miss(0, 1, survivors=4, load=4.0)])
+    share = np.zeros((2, 3, 1))
+    share[:, :, 0] = [[0.0, 1.0, 0.0], [0.25, 0.0, 0.75]]
+    counts = np.array([[1], [2], [3]])
+    split = Solution("optimal", 6.0, 6.0, counts, counts, share, np.zeros((2, 1)), 0.0, 0.0)
+    found = gathered(wider, split)
+    assert [[0], [2], [4]] == found.running.tolist()
+    assert [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]] == found.share[:, :, 0].tolist()
+    assert 6.0 == found.usd_per_month
+    assert [] == broken_rules(wider, found.running, found.survivors, found.share)
+
+
+def test_fleets_that_serve_different_workloads_stay_apart() -> None:
+    shared = option("l4", 1.0, [[10.0], [20.0]], detail=object())
+    wider, _ = separated(question([[20.0], [80.0]], shared), [miss(0, 1, survivors=4, load=4.0)])
+    share = np.zeros((2, 3, 1))
+    share[:, :, 0] = [[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]
+    counts = np.array([[5], [1], [0]])
+    mixed = Solution("optimal", 6.0, 6.0, counts, counts, share, np.zeros((2, 1)), 0.0, 0.0)
+    assert gathered(wider, mixed) is mixed
