@@ -96,9 +96,7 @@ def test_an_unknown_instance_type_names_near_ones() -> None:
         match=r"^instance_type: must be in a price catalogue \(.*\), got G6.xlarg\. Did you mean g6.xlarge or",
     ):
         find_price([shipped_catalogue()], "G6.xlarg")
-    with pytest.raises(
-        PriceError, match=r"got zzzz\. Add it to your price list \(prices:\) or write usd_per_hour:"
-    ):
+    with pytest.raises(PriceError, match=r"got zzzz\. Add it to your price list \(prices:\) or write usd_per_hour:"):
         find_price([shipped_catalogue()], "zzzz")
 
 
