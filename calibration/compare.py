@@ -26,7 +26,7 @@ from calibration.outputs import (
     sample_differences,
 )
 from calibration.outputs import output_sample as output_sample
-from calibration.points import Point, interval_at, points_of, profile_in
+from calibration.points import Point, execution_ms, interval_at, points_of, profile_in
 from calibration.problems import InputError
 from calibration.profile_file import ProfileFile
 
@@ -174,7 +174,7 @@ def _by_the_curve(mine: dict[int, Point], b: ProfileFile) -> tuple[list[int], di
     profile = profile_in(b)
     low, high = profile.range
     batches = [batch for batch in sorted(mine) if low <= batch <= high]
-    times = profile.mean_latency_ms(np.array(batches, dtype=int)).tolist()
+    times = execution_ms(b, profile, np.array(batches, dtype=int)).tolist()
     return batches, {
         batch: Point(batch=batch, fitted_ms=ms, interval_ms=interval_at(b, profile, batch))
         for batch, ms in zip(batches, times, strict=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from calibration.origin import source, subject
-from calibration.points import Point, interval_at, points_of, profile_in
+from calibration.points import Point, execution_ms, interval_at, points_of, profile_in
 from calibration.problems import InputError, Problem
 from calibration.profile_file import ProfileFile
 from calibration.text_plot import ticks
@@ -224,7 +224,7 @@ def _whiskers(axes: Axes, points: Sequence[Point], colour: str) -> None:
 def _times(file: ProfileFile, batches: Sequence[float]) -> list[float]:
     import numpy as np
 
-    times: list[float] = profile_in(file).mean_latency_ms(np.array(batches), allow_extrapolation=True).tolist()
+    times: list[float] = execution_ms(file, profile_in(file), np.array(batches)).tolist()
     return times
 
 

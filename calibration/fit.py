@@ -27,6 +27,10 @@ from calibration.slowdown import Slowdown, fit_slowdown
 MUST_AGREE: Final = ("device", "cpu", "model", "precision")
 """Keys of a provenance that must not differ between measurements that are joined."""
 
+LAUNCHES: Final = "launch_ms"
+"""Column of the measurements: the part of an execution that leaves the accelerator to others
+(:mod:`calibration.occupancy`). ``latency_ms`` is the execution as it was measured, the fitted curve is without it."""
+
 JOINED: Final = "joined"
 """Key of a provenance: those of all measurements that were joined, where there were several."""
 
@@ -174,8 +178,24 @@ def _batch_model(
     parts = (executions, curve, scatter, overheads, slowdown)
     warnings = [*told, *(warning for part in parts if part is not None for warning in part.warnings)]
     model = _service_model(executions, curve, overheads, slowdown, scatter)
-    table = columns_of(_curve_rows(executions))
+    table: dict[str, Any] = columns_of(_curve_rows(told_of))
+    launches = _launches_ms(told_of, executions)
+    if any(launches):
+        table[LAUNCHES] = launches
     return {"measurements": table, "service_model": {**model, "warnings": list(dict.fromkeys(warnings))}}
+
+
+def _launches_ms(told_of: Executions, executions: Executions) -> list[float]:
+    """What of each measured execution the accelerator is not taken for, by batch size in ascending order."""
+
+    def means(these: Executions) -> dict[int, float]:
+        times: dict[int, list[float]] = {}
+        for point in these.points:
+            times.setdefault(point.batch, []).append(point.mean_ms)
+        return {size: sum(found) / len(found) for size, found in sorted(times.items())}
+
+    taken = means(executions)
+    return [round(ms - taken.get(size, ms), 6) for size, ms in means(told_of).items()]
 
 
 def _waited(measured: Sequence[Observations]) -> float:

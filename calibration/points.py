@@ -87,7 +87,7 @@ def points_of(file: ProfileFile) -> tuple[Point, ...]:
     profile = profile_in(file)
     table = file.measurements
     batches = profile.batch if table is None else table.batch
-    fitted = profile.mean_latency_ms(np.array(batches), allow_extrapolation=True)
+    fitted = execution_ms(file, profile, np.array(batches))
     columns: dict[str, Sequence[Any]] = {}
     if table is not None:
         columns = {key: column for key, column in table if isinstance(column, Sequence)} | (table.model_extra or {})
@@ -108,6 +108,25 @@ def points_of(file: ProfileFile) -> tuple[Point, ...]:
     return tuple(found)
 
 
+def execution_ms(file: ProfileFile, profile: Profile, batches: Any) -> Any:
+    """How long does an execution of so many items take, launches and all? Times in ms, an array like ``batches``.
+
+    The curve that a run uses is the time that the accelerator is taken; what of an execution leaves it to others
+    stands apart in the measurements, and is added here, straight between the measured sizes.
+    """
+    return profile.mean_latency_ms(batches, allow_extrapolation=True) + _launches_at(file, batches)
+
+
+def _launches_at(file: ProfileFile, batches: Any) -> Any:
+    import numpy as np
+
+    table = file.measurements
+    told = None if table is None else (table.model_extra or {}).get("launch_ms")
+    if table is None or told is None:
+        return np.zeros(np.shape(batches))
+    return np.interp(batches, table.batch, told)
+
+
 def interval_at(file: ProfileFile, profile: Profile, batch: int) -> tuple[float, float] | None:
     """In which 95 % interval does the fitted mean lie at this batch size, in ms? None where the fit tells none.
 
@@ -118,7 +137,8 @@ def interval_at(file: ProfileFile, profile: Profile, batch: int) -> tuple[float,
         return None
     import numpy as np
 
-    low, high = (float(np.interp(batch, profile.batch, side)) for side in zip(*intervals, strict=True))
+    apart = float(_launches_at(file, np.array(batch)))
+    low, high = (float(np.interp(batch, profile.batch, side)) + apart for side in zip(*intervals, strict=True))
     return low, high
 
 

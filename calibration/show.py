@@ -13,7 +13,7 @@ from calibration.observation import Observation
 from calibration.observation_table import rows_of
 from calibration.origin import pairs, source, subject
 from calibration.page import Heading, bar, count, in_bytes, paragraph, per_cent, significant, table
-from calibration.points import Point, points_of, profile_in
+from calibration.points import Point, execution_ms, points_of, profile_in
 from calibration.profile import OVERHEADS, Profile
 from calibration.profile_file import INSIDE_REQUESTS, WHOLE_LATENCY, ProfileFile
 from calibration.text_plot import text_plot
@@ -73,7 +73,7 @@ def _batch_lines(file: ProfileFile, unicode: bool) -> Iterator[str]:
     yield ""
     yield from _curve(file, profile, points, unicode)
     marks = [(point.batch, point.measured_ms or point.fitted_ms) for point in points]
-    drawing = text_plot(marks, _curve_of(profile), unicode=unicode)
+    drawing = text_plot(marks, _curve_of(file, profile), unicode=unicode)
     if drawing:
         yield ""
         yield Heading("ms for a batch of so many items (both axes logarithmic)")
@@ -109,10 +109,10 @@ def origin(file: ProfileFile) -> list[str]:
     return [*map(Heading, heading), *paragraph(source(file), mark="  ")]
 
 
-def _curve_of(profile: Profile) -> Callable[[float], float]:
+def _curve_of(file: ProfileFile, profile: Profile) -> Callable[[float], float]:
     import numpy as np
 
-    return lambda batch: float(profile.mean_latency_ms(np.array(batch), allow_extrapolation=True))
+    return lambda batch: float(execution_ms(file, profile, np.array(batch)))
 
 
 def _curve(file: ProfileFile, profile: Profile, points: Sequence[Point], unicode: bool) -> Iterator[str]:
