@@ -6,6 +6,7 @@ import io
 import json
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, NamedTuple
 
@@ -26,13 +27,24 @@ class Ran(NamedTuple):
 
 def simulate(*args: object) -> Ran:
     """Run ``simulate`` with these arguments."""
+    return _run("simulate", main, args)
+
+
+def optimize(*args: object) -> Ran:
+    """Run ``optimize`` with these arguments."""
+    from optimizer.cli import main
+
+    return _run("optimize", main, args)
+
+
+def _run(name: str, command: Callable[[], None], args: tuple[object, ...]) -> Ran:
     out, err = io.StringIO(), io.StringIO()
     before, handler = sys.argv, signal.getsignal(signal.SIGTERM)
-    sys.argv = ["simulate", *map(str, args)]
+    sys.argv = [name, *map(str, args)]
     code: object = 0
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            main()
+            command()
     except SystemExit as end:
         code = end.code
     finally:
