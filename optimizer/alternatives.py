@@ -18,10 +18,10 @@ import pulp
 
 from calibration.page import per_cent
 from optimizer import highs
-from optimizer.explanation import Alternative, Prove
+from optimizer.explanation import Alternative, Simulate
 from optimizer.linear import total
 from optimizer.problem import Floats, PlanProblem
-from optimizer.single_type import candidates, restricted
+from optimizer.single_type import candidates, restricted, share_more
 from optimizer.solution import NoPlanInTimeError, Solution, broken_rules, usd_of_hours, usd_per_month
 from optimizer.wording import usd
 
@@ -58,7 +58,7 @@ def alternatives(
     epsilon: float = EPSILON,
     gap: float = 1e-3,
     deadline: float = float("inf"),
-    prove: Prove | None = None,
+    simulate: Simulate | None = None,
 ) -> tuple[tuple[Alternative, ...], tuple[str, ...]]:
     """Which plans within ``epsilon`` of the cost differ most from the plan and from one another?
 
@@ -74,8 +74,9 @@ def alternatives(
         Of the solver, for the plans without one candidate.
     deadline
         Of ``time.monotonic()``.
-    prove
-        Simulates a plan and mends it. One that then does not hold, or is too dear, is not shown.
+    simulate
+        Simulates a plan. Hours in which it misses become the plan's own, which hold; where hours depend on one another,
+        it is not shown.
 
     Returns
     -------
@@ -101,10 +102,8 @@ def alternatives(
     most_usd = solution.usd_per_month * (1 + epsilon)
     base = _Found(solution, _spent(problem, solution))
     near = [_Found(one, _spent(problem, one)) for one in plans[1:] if one.usd_per_month <= most_usd]
-    # Some of them end below the limit: what is mended after its simulation costs a little more.
-    for limit in (most_usd, solution.usd_per_month * (1 + epsilon / 2)):
-        near += [_Found(one, _spent(problem, one)) for one in _combined(problem, plans, limit)]
-    chosen = tuple(_told(problem, base, near, most_usd, deadline, prove))
+    near += [_Found(one, _spent(problem, one)) for one in _combined(problem, plans, most_usd)]
+    chosen = tuple(_told(problem, base, near, most_usd, deadline, simulate))
     if not chosen and time.monotonic() > deadline:
         missed.append("other plans that cost nearly as little")
     return chosen, tuple(missed)
@@ -156,7 +155,12 @@ def _mixed(problem: PlanProblem, plans: Sequence[Solution], choice: Sequence[int
 
 
 def _told(
-    problem: PlanProblem, base: _Found, near: Sequence[_Found], most_usd: float, deadline: float, prove: Prove | None
+    problem: PlanProblem,
+    base: _Found,
+    near: Sequence[_Found],
+    most_usd: float,
+    deadline: float,
+    simulate: Simulate | None,
 ) -> Iterator[Alternative]:
     """The most different first, then whatever is farthest from all that are shown; those that do not hold, not."""
     shown = [base]
@@ -166,17 +170,31 @@ def _told(
         if not left or len(shown) > MOST or max(apart) < LEAST_DIFFERENT:
             return
         found = left.pop(int(np.argmax(apart)))
-        own, proven = found.solution, None
-        if prove is not None:
+        own: Solution | None = found.solution
+        proven = None
+        if simulate is not None:
             if time.monotonic() > deadline:
                 return
-            own, proven = prove(problem, own)
-            found = _Found(own, _spent(problem, own))
-        holds = not broken_rules(problem, own.running, own.survivors, own.share)
-        if proven is False or not holds or own.usd_per_month > most_usd:
+            own, proven = _holding(problem, base.solution, found.solution, simulate)
+        if own is None or broken_rules(problem, own.running, own.survivors, own.share) or own.usd_per_month > most_usd:
+            continue
+        found = _Found(own, _spent(problem, own))
+        if min(_difference(found, other) for other in shown) < LEAST_DIFFERENT:
             continue
         shown.append(found)
         yield _alternative(problem, base, found, proven)
+
+
+def _holding(
+    problem: PlanProblem, base: Solution, other: Solution, simulate: Simulate
+) -> tuple[Solution | None, bool | None]:
+    """The plan with the base's hours where it missed; None where they cannot be exchanged."""
+    other, missed = simulate(problem, other)
+    if missed is None:
+        return other, None
+    if missed and any(option.keeps_instances for option in problem.options):
+        return None, False
+    return _mixed(problem, [base, other], [0 if t in missed else 1 for t in range(len(problem.hours))]), True
 
 
 def _difference(one: _Found, other: _Found) -> float:
@@ -189,7 +207,7 @@ def _alternative(problem: PlanProblem, base: _Found, found: _Found, proven: bool
     own = found.solution
     held = {name: own.running[options].sum(axis=0) for name, options in candidates(problem).items()}
     counts = {name: (int(row.min()), int(row.max())) for name, row in held.items() if row.any()}
-    dearer = own.usd_per_month / base.solution.usd_per_month - 1
+    dearer = share_more(own.usd_per_month, base.solution.usd_per_month)
     words = _difference_words(list(held), base, found)
     told = "" if proven else ", not simulated"
     cost = f"{usd(own.usd_per_month)} a month ({per_cent(dearer, signed=True)}{told})"

@@ -17,9 +17,10 @@ from optimizer.explanation import (
     Alternative,
     Explanation,
     LimitPrice,
+    Mend,
     NotChosen,
-    Prove,
     RequestPrice,
+    Simulate,
     SingleType,
     SloPrice,
 )
@@ -54,7 +55,8 @@ def explain(
     usd_per_rps_h: Floats | None = None,
     objectives: Mapping[str, tuple[str, float]] | None = None,
     looser: Looser | None = None,
-    prove: Prove | None = None,
+    mend: Mend | None = None,
+    simulate: Simulate | None = None,
     refusals: Mapping[str, Sequence[str]] | None = None,
     near_optimal: bool = True,
     gap: float = 1e-3,
@@ -73,8 +75,8 @@ def explain(
         Of each workload the objective whose worth is asked for, and its target in ms: ``{"chat": ("p99", 200.0)}``.
     looser
         The problem with an objective relaxed. None: what an objective costs is not looked into.
-    prove
-        Simulates alternatives and the best single type. None: they are not simulated, and say so.
+    mend, simulate
+        Simulate the best single type, and alternatives. None: they are not simulated, and say so.
     refusals
         By candidate, why it cannot serve some workload within its SLO.
     near_optimal
@@ -96,13 +98,15 @@ def explain(
     watch = watch or Unwatched()
     deadline = time.monotonic() + time_limit_s
     watch.stage("asking what else would be possible")
-    singles, alone = single_types(problem, solution, refusals=refusals, gap=gap, deadline=deadline, prove=prove)
+    singles, alone = single_types(problem, solution, refusals=refusals, gap=gap, deadline=deadline, mend=mend)
     limits, missed = limit_prices(problem, solution, gap=gap, deadline=deadline)
     left_out = [*missed]
     others: tuple[Alternative, ...] = ()
     if near_optimal:
         watch.stage("looking for plans that cost nearly as little")
-        others, missed = alternatives(problem, solution, list(alone.values()), gap=gap, deadline=deadline, prove=prove)
+        others, missed = alternatives(
+            problem, solution, list(alone.values()), gap=gap, deadline=deadline, simulate=simulate
+        )
         left_out += missed
     watch.stage("asking why the other candidates were not chosen")
     rejected = not_chosen(problem, solution, usd_per_rps_h, refusals=refusals, deadline=deadline)

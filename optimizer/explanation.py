@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from optimizer.problem import PlanProblem
     from optimizer.solution import Solution
 
-Prove = Callable[["PlanProblem", "Solution"], tuple["Solution", bool | None]]
+Mend = Callable[["PlanProblem", "Solution"], tuple["Solution", bool | None]]
 """Simulates a plan and adds instances where it misses: the plan then, and whether it holds; None where there is nothing
 to simulate."""
+
+Simulate = Callable[["PlanProblem", "Solution"], tuple["Solution", frozenset[int] | None]]
+"""Simulates a plan: the plan as it was simulated, and the hours in which it misses; None where there is nothing to
+simulate."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from calibration.page import per_cent, significant
 from optimizer.answer import only
-from optimizer.explanation import Prove, SingleType
+from optimizer.explanation import Mend, SingleType
 from optimizer.problem import Ints, PlanProblem
 from optimizer.solution import NoPlanInTimeError, Solution
 from optimizer.solve import solve
@@ -37,6 +37,17 @@ def candidates(problem: PlanProblem) -> dict[str, Ints]:
     return {
         name: np.array([j for j, option in enumerate(problem.options) if option.candidate == name]) for name in names
     }
+
+
+def share_more(usd_per_month: float, than: float) -> float:
+    """By what share of another cost is this one dearer?
+
+    >>> share_more(110.0, 100.0).__round__(6), share_more(0.0, 0.0), share_more(1.0, 0.0)
+    (0.1, 0.0, inf)
+    """
+    if than == 0:
+        return 0.0 if usd_per_month == 0 else float("inf")
+    return usd_per_month / than - 1
 
 
 def restricted(problem: PlanProblem, options: Ints, *, gap: float, time_limit_s: float) -> Restricted:
@@ -72,7 +83,7 @@ def single_types(
     refusals: Mapping[str, Sequence[str]] | None = None,
     gap: float = 1e-3,
     deadline: float = float("inf"),
-    prove: Prove | None = None,
+    mend: Mend | None = None,
 ) -> tuple[tuple[SingleType, ...], dict[str, Solution]]:
     """What does each candidate cost alone? Cheapest first, those that cannot serve everything last.
 
@@ -88,7 +99,7 @@ def single_types(
         To the least cost.
     deadline
         Of ``time.monotonic()``.
-    prove
+    mend
         Simulates a plan; asked for the cheapest only, and for the next when that was mended and is no longer it.
 
     Returns
@@ -113,12 +124,12 @@ def single_types(
         solutions[name] = alone
         found.append(_told(name, alone, solution))
     found.sort(key=_cost)
-    for _ in found if prove is not None else ():
+    for _ in found if mend is not None else ():
         best = found[0]
         if best.candidate not in solutions or best.proven is not None or time.monotonic() > deadline:
             break
-        assert prove is not None
-        solutions[best.candidate], holds = prove(problem, solutions[best.candidate])
+        assert mend is not None
+        solutions[best.candidate], holds = mend(problem, solutions[best.candidate])
         if holds is None:
             break
         found[0] = replace(_told(best.candidate, solutions[best.candidate], solution), proven=holds)
@@ -132,7 +143,7 @@ def _cost(single: SingleType) -> float:
 
 def _told(name: str, alone: Solution, solution: Solution) -> SingleType:
     most = int(alone.running.sum(axis=0).max())
-    dearer = alone.usd_per_month / solution.usd_per_month - 1
+    dearer = share_more(alone.usd_per_month, solution.usd_per_month)
     if abs(dearer) < 1e-9:
         more = "as the plan"
     else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from optimizer.decompose import Part, decompose
 from optimizer.problem import PlanProblem
 from optimizer.prune import undominated
 from optimizer.solution import NoPlanInTimeError, Solution, broken_rules, usd_per_month
-from optimizer.workers import answer_all, better, side_by_side, size, within
+from optimizer.workers import SMALL, Result, answer_all, better, side_by_side, size, within
 
 __all__ = ["NoPlanInTimeError", "Solution", "solve"]
 
-LONG: Final = 400
+LONG: Final = 60
 """Segments of fleets beyond which a plan over hours is first planned hour by hour."""
 
 PRICED: Final = 60_000
@@ -84,20 +84,31 @@ def _answers(questions: Sequence[PlanProblem], gap: float, deadline: float) -> l
 
 def _over_hours(question: PlanProblem, gap: float, deadline: float) -> Answer | None:
     """A plan whose hours are linked: hour by hour, and as a whole with the time that is left."""
-    remaining = deadline - time.monotonic()
     prices = None
     if size(question) <= PRICED:
-        (prices,) = side_by_side(hourwise.monthly_prices, [(question,)], time.monotonic() + 0.4 * remaining)
-    hours = hourwise.hours_of(question, prices)
-    until = time.monotonic() + 0.6 * (deadline - time.monotonic())
-    apart = answer_all(hours, gap / 2, until)
+        prices = _alone(hourwise.monthly_prices, question, (), _part_of(deadline, 0.4))
+    hours = answer_all(hourwise.hours_of(question, prices), gap / 2, _part_of(deadline, 0.6))
     found = None
-    if all(each is not None for each in apart):
-        found = hourwise.joined(question, [each for each in apart if each is not None])
+    if all(each is not None for each in hours):
+        found = hourwise.joined(question, [each for each in hours if each is not None])
     if within(found, gap):
         return found
-    (whole,) = side_by_side(answer, [(question, gap)], deadline)
-    return better(found, whole)
+    return better(found, _alone(answer, question, (gap,), deadline))
+
+
+def _part_of(deadline: float, share: float) -> float:
+    now = time.monotonic()
+    return now + share * (deadline - now)
+
+
+def _alone(
+    function: Callable[..., Result], question: PlanProblem, rest: tuple[Any, ...], until: float
+) -> Result | None:
+    """A function of one question, here if it is small, else in a process that is ended when the time is up."""
+    if size(question) <= SMALL:
+        return function(question, *rest, max(until - time.monotonic(), 0.0))
+    (found,) = side_by_side(function, [(question, *rest)], until)
+    return found
 
 
 def _together(problem: PlanProblem, places: list[list[Part]], answers: list[Answer], gap: float) -> Solution:

@@ -27,10 +27,10 @@ from optimizer.plan import Binding, Plan
 from optimizer.plan_of import plan_of
 from optimizer.problem import PlanProblem
 from optimizer.problem_of import problem_of
-from optimizer.prove import Proven
+from optimizer.prove import Proven, levelled
 from optimizer.settings import expand
 from optimizer.shadow_price import shadow_prices
-from optimizer.simulations import Simulations
+from optimizer.simulations import Simulations, simulated
 from optimizer.solution import NoPlanInTimeError, Solution
 from optimizer.solve import solve
 from optimizer.variations import looser_problem, tightest_objectives
@@ -172,13 +172,20 @@ def _why(
         again = proof.prove(question, other, its, simulations=simulations, most_rounds=0)
         return again.solution, again.met
 
+    def tried(other: PlanProblem, its: Solution) -> tuple[Solution, frozenset[int] | None]:
+        assert simulations is not None, "asked only where plans are simulated"
+        its = levelled(other, its)
+        shown = simulated(simulations, other, its, len(proven.rounds))
+        return its, frozenset(t for (_, t), one in shown.items() if not one.met) if shown else None
+
     return explained(
         problem,
         solution,
         usd_per_rps_h=shadow_prices(problem, solution),
         objectives=tightest_objectives(question, found, sorted(used)),
         looser=looser_problem(question, problem, found, curves),
-        prove=None if simulations is None else mended,
+        mend=None if simulations is None else mended,
+        simulate=None if simulations is None else tried,
         refusals=refusals,
         near_optimal=near_optimal,
         watch=watch,

@@ -11,6 +11,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, NamedTuple
 
 from calibration import cli as calibration
+from optimizer import cli as optimizer
 from simulator import cli as simulator
 
 
@@ -34,6 +35,11 @@ def simulate(*args: object) -> Ran:
 def calibrate(*args: object) -> Ran:
     """Run ``calibrate`` with these arguments."""
     return _ran(calibration.main, "calibrate", *args)
+
+
+def optimize(*args: object) -> Ran:
+    """Run ``optimize`` with these arguments."""
+    return _ran(optimizer.main, "optimize", *args)
 
 
 def _ran(main: Callable[[], None], *words: object) -> Ran:

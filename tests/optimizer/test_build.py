@@ -92,7 +92,7 @@ QUESTIONS: tuple[Callable[[], PlanProblem], ...] = (
 
 
 def text_of(program: Program, folder: Path) -> list[str]:
-    """The program in the LP format, lines within a section in order of the alphabet: versions of PuLP differ in that."""
+    """The program in the LP format, lines within a section sorted: versions of PuLP differ in their order."""
     path = folder / "plan.lp"
     program.model.writeLP(str(path))
     lines, section = [], []
@@ -109,7 +109,7 @@ def text_of(program: Program, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("ask", QUESTIONS, ids=lambda ask: ask.__name__)
 def test_the_program_is_the_one_that_was_read(ask: Callable[[], PlanProblem], tmp_path: Path) -> None:
-    """A changed program should be seen as a change, and read. A golden file that is absent is written, and read then."""
+    """A changed program should be seen as a change, and read. An absent golden file is written, and read then."""
     path = GOLDEN / f"{ask.__name__}.lp"
     found = text_of(build(ask()), tmp_path)
     if not path.exists():
