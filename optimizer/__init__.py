@@ -2,6 +2,6 @@
 
 A plan file (:mod:`optimizer.plan_file`) names workloads and candidates. Capacity curves found by simulation
 (:mod:`optimizer.capacity`) and prices make a :class:`~optimizer.problem.PlanProblem`, which is built
-(:mod:`optimizer.build`) and solved (:mod:`optimizer.solve`) as a mixed-integer program; the plan is simulated, tightened
-where it misses, and explained.
+(:mod:`optimizer.build`) and solved (:mod:`optimizer.solve`) as a mixed-integer program; the plan is simulated,
+tightened where it misses, and explained.
 """
