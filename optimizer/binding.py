@@ -11,7 +11,7 @@ from calibration.page import per_cent
 from optimizer.plan import Binding
 from optimizer.problem import PlanProblem
 from optimizer.solution import Solution, load, usd_of_hours
-from optimizer.wording import instances, usd, when
+from optimizer.wording import instances, setting, usd, when
 
 NEAR: Final = 0.01
 """Share of a budget within which it counts as used up: instances come whole."""
@@ -34,7 +34,7 @@ def _limits(problem: PlanProblem, solution: Solution) -> Iterator[Binding]:
             continue
         hours = np.flatnonzero(solution.running[j] >= most).tolist()
         if hours:
-            words = f"all {instances(most)} of {option.name} that are allowed run {when(problem.hours, hours)}"
+            words = f"all {instances(most)} of {setting(option.name)} that are allowed run {when(problem.hours, hours)}"
             yield Binding("max_instances", option.name, float(most), None, words)
 
 
@@ -87,7 +87,9 @@ def _memory(problem: PlanProblem, solution: Solution) -> Iterator[Binding]:
                 hours.append(t)
         if hours:
             size = float(option.device_memory_gib)
-            words = f"no further model fits into the {size:g} GiB of {option.name} {when(problem.hours, hours)}"
+            words = (
+                f"no further model fits into the {size:g} GiB of {setting(option.name)} {when(problem.hours, hours)}"
+            )
             yield Binding("memory", option.name, size, None, words)
 
 
@@ -98,7 +100,7 @@ def _losses(problem: PlanProblem, solution: Solution) -> Iterator[Binding]:
         peak = int(solution.running[j].argmax())
         most, lost = int(solution.running[j, peak]), int(solution.running[j, peak] - solution.survivors[j, peak])
         what = "with one zone" if option.zones > 1 else "at any time"
-        words = f"{lost} of {instances(most)} of {option.name} may be lost {what} ({problem.hours[peak]})"
+        words = f"{lost} of {instances(most)} of {setting(option.name)} may be lost {what} ({problem.hours[peak]})"
         yield Binding("survive", option.name, float(lost), None, words)
 
 
@@ -110,7 +112,9 @@ def _stays(problem: PlanProblem, solution: Solution) -> Iterator[Binding]:
         hours = np.flatnonzero(solution.running[j] > needed).tolist()
         if hours:
             stay = float(option.min_up_hours)
-            words = f"{option.name} runs more than it needs {when(problem.hours, hours)}: it stays {stay:g} hours"
+            words = (
+                f"{setting(option.name)} runs more than it needs {when(problem.hours, hours)}: it stays {stay:g} hours"
+            )
             yield Binding("min_up", option.name, stay, None, words)
 
 
@@ -146,6 +150,6 @@ def _whole_instances(problem: PlanProblem, solution: Solution) -> Iterator[Bindi
     used = min(1.0, used_of_last(problem, solution, j, t))
     words = (
         f"instances come whole: {usd(spent)} a month ({per_cent(spent / solution.usd_per_month)}) is for spare room; "
-        f"of the last {problem.options[j].name}, {per_cent(used)} is needed {when(problem.hours, [t])}"
+        f"of the last {setting(problem.options[j].name)}, {per_cent(used)} is needed {when(problem.hours, [t])}"
     )
     yield Binding("whole_instances", problem.options[j].name, used, None, words)

@@ -23,6 +23,9 @@ LEAST_CHANGE: Final = 0.02
 MOST_CHANGE: Final = 0.25
 """Shares of a target between which 10 ms are such a change; elsewhere it is a tenth of the target."""
 
+CHEAP: Final = 0.005
+"""Dollars an hour below which a thousand requests per second are priced instead of one."""
+
 UNSURE: Final = 0.002
 """Share of the cost below which a saving says nothing: neither gaps nor simulated curves are finer."""
 
@@ -61,12 +64,14 @@ def request_prices(problem: PlanProblem, usd_per_rps_h: Floats) -> tuple[Request
 
 
 def _request_words(name: str, mean: float, hour: str, peak: float) -> str:
-    one = f"one more request per second of {name}"
+    many = 1 if peak >= CHEAP else 1000
+    one = f"one more request per second of {name} costs" if many == 1 else f"1,000 more requests/s of {name} cost"
+    highest, usual = usd_per_hour(many * peak), usd_per_hour(many * mean)
     if not hour:
-        return f"{one} costs {usd_per_hour(peak)} an hour"
+        return f"{one} {highest} an hour"
     if peak <= mean * 1.005:
-        return f"{one} costs {usd_per_hour(mean)} an hour at any time"
-    return f"{one} costs {usd_per_hour(peak)} an hour at {hour}, {usd_per_hour(mean)} over all hours"
+        return f"{one} {usual} an hour at any time"
+    return f"{one} {highest} an hour at {hour}, {usual} over all hours"
 
 
 def limit_prices(

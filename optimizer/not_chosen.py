@@ -156,18 +156,31 @@ def _enters(problem: PlanProblem, options: Ints, factor: float, deadline: float)
 
 
 def _nearest_hours(problem: PlanProblem, options: Ints, usd_per_rps_h: Floats | None) -> list[int]:
-    """Hours in which an instance filled with the dearest requests is worth most, by their shadow prices."""
+    """Hours in which an instance is worth most by the shadow prices of what it could take over; and the busiest one."""
+    busiest = int(problem.demand_rps.sum(axis=0).argmax())
     if usd_per_rps_h is None:
-        totals = problem.demand_rps.sum(axis=0)
-        return sorted({int(totals.argmax()), int(totals.argmin())})
+        return sorted({busiest, int(problem.demand_rps.sum(axis=0).argmin())})
     worth = np.zeros(len(problem.hours))
-    prices = np.where(np.isfinite(usd_per_rps_h), usd_per_rps_h, 0.0)
+    prices = np.nan_to_num(usd_per_rps_h)
     for j in options:
         option = problem.options[j]
         best = option.curve.rps_per_instance.max(axis=1)
-        earned = (prices - SECONDS_PER_HOUR * option.usd_per_request[:, None]) * best[:, None]
-        worth = np.maximum(worth, earned.max(axis=0) / np.maximum(option.usd_per_hour, 1e-12))
-    return sorted(np.argsort(-worth, kind="stable")[:FEW_HOURS].tolist())
+        gains = prices - SECONDS_PER_HOUR * option.usd_per_request[:, None]
+        for t in range(len(problem.hours)):
+            price = max(float(option.usd_per_hour[t]), 1e-12)
+            worth[t] = max(worth[t], _earned(gains[:, t], best, problem.demand_rps[:, t]) / price)
+    return sorted({busiest, *np.argsort(-worth, kind="stable")[:FEW_HOURS].tolist()})
+
+
+def _earned(gains: Floats, best_rps: Floats, demand_rps: Floats) -> float:
+    """What one instance saves an hour when it takes over the dearest requests that there are, until it is full."""
+    left, earned = 1.0, 0.0
+    for b in np.argsort(-gains * best_rps, kind="stable"):
+        if best_rps[b] > 0 and gains[b] > 0:
+            part = min(left, float(demand_rps[b] / best_rps[b]))
+            earned += part * float(gains[b] * best_rps[b])
+            left -= part
+    return earned
 
 
 def at_hours(problem: PlanProblem, hours: Sequence[int]) -> PlanProblem:

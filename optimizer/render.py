@@ -8,32 +8,16 @@ proof, assumptions. At most 80 columns, so that it fits a mail and a diff.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import IO, Final
 
-import numpy as np
-
 from calibration.page import Heading, paragraph, per_cent, print_page, says_unicode, significant, table
+from optimizer.fleet_table import WIDTH, clock, fleet_lines, fleet_name, short
 from optimizer.pareto import Frontier
-from optimizer.plan import Plan, PlannedFleet, Verified
+from optimizer.plan import Plan, Verified
 from optimizer.wording import instances, usd
 from simulator.wording import percentile
 
-WIDTH: Final = 80
-"""Columns of the report."""
-
-MOST_BARS: Final = 24
-"""Columns of a row of bars; more hours than that share them."""
-
-MOST_SETTINGS: Final = 4
-"""Settings of a candidate shown one by one."""
-
-LONGEST_NAME: Final = 24
-"""Columns of the name of a fleet."""
-
 _OF_PROFILE: Final = "profile "
-_BARS: Final = "▁▂▃▄▅▆▇█"
-_PLAIN_BARS: Final = ".:-=+*%#"
 
 
 def plan_text(plan: Plan, frontiers: Sequence[Frontier] = (), *, unicode: bool = True) -> str:
@@ -50,7 +34,7 @@ def plan_lines(plan: Plan, frontiers: Sequence[Frontier] = (), *, unicode: bool 
     """Lines of the report; those that are a :class:`~calibration.page.Heading` head a part."""
     parts = [_verdict(plan), _warnings(plan)]
     if plan.feasible:
-        parts += [_fleets(plan, unicode), _proof(plan, unicode)]
+        parts += [fleet_lines(plan, unicode), _proof(plan, unicode)]
         parts += [_single_type(plan), _prices(plan), _binding(plan), _alternatives(plan), _not_chosen(plan)]
     else:
         parts += [_to_relax(plan)]
@@ -60,22 +44,6 @@ def plan_lines(plan: Plan, frontiers: Sequence[Frontier] = (), *, unicode: bool 
     for part in filter(None, parts):
         lines += ["", *part] if lines else part
     return lines
-
-
-def sparkline(values: Sequence[float], *, unicode: bool = True, most: int = MOST_BARS) -> str:
-    """A row of bars, one a value: the tallest is the largest, a dot is 0. Of too many, neighbours share one.
-
-    >>> sparkline([0, 1, 2, 4]), sparkline([0, 1, 2, 4], unicode=False), sparkline([1, 2, 3, 4], most=2)
-    ('·▂▄█', ' :=#', '▄█')
-    """
-    heights = np.array(values, dtype=float)
-    if len(heights) > most:
-        heights = np.array([part.max() for part in np.array_split(heights, most)])
-    top = heights.max(initial=0.0)
-    steps, nothing = (_BARS, "·") if unicode else (_PLAIN_BARS, " ")
-    return "".join(
-        nothing if height <= 0 else steps[max(0, int(np.ceil(len(steps) * height / top)) - 1)] for height in heights
-    )
 
 
 def _verdict(plan: Plan) -> list[str]:
@@ -94,7 +62,7 @@ def _verdict(plan: Plan) -> list[str]:
         proof = "SIMULATED, AND NOT EVERY OBJECTIVE IS MET."
     gap = plan.gap or 0.0
     if plan.status == "optimal":
-        closeness = "no plan is cheaper" if gap < 5e-7 else f"no plan is more than {_gap(gap)} cheaper"
+        closeness = "no other plan is cheaper" if gap < 5e-7 else f"no plan is more than {_gap(gap)} cheaper"
     else:
         closeness = f"the solver's time was up: a plan may be up to {_gap(gap)} cheaper"
     return [Heading(f"{plan.name}: {cost}"), *paragraph(f"{proof} {closeness[0].upper()}{closeness[1:]}.", width=WIDTH)]
@@ -125,81 +93,6 @@ def _bullets(lines: Iterable[str], mark: str = "  ") -> list[str]:
     return [line for text in lines for line in paragraph(text, mark=mark, width=WIDTH)]
 
 
-def _short(name: str, width: int = LONGEST_NAME) -> str:
-    return name if len(name) <= width else f"{name[: width - 1]}~"
-
-
-def _fleets(plan: Plan, unicode: bool) -> list[str]:
-    """A row for each candidate, hour by hour, with the settings that it runs with; then what is asked."""
-    many = len(plan.hours) > 1
-    span = f"{_clock(plan.hours[0])} to {_clock(plan.hours[-1])}" if many else ""
-    rows: list[tuple[str, ...]] = [("Fleets", span, "instances", "full", "USD/month")]
-    ordered = sorted(plan.fleets, key=lambda fleet: fleet.candidate)
-    groups = [(name, list(fleets)) for name, fleets in groupby(ordered, key=lambda fleet: fleet.candidate)]
-    groups.sort(key=lambda group: -sum(fleet.usd_per_hour for fleet in group[1]))
-    month_h = sum(plan.weight_h)
-    for name, fleets in groups:
-        fleets.sort(key=lambda fleet: -fleet.usd_per_hour)
-        if len(fleets) == 1:
-            rows.append(_fleet_row(_short(_fleet_name(fleets[0])), fleets, month_h, many, unicode))
-            continue
-        rows.append(_fleet_row(_short(name), fleets, month_h, many, unicode))
-        shown = fleets if len(fleets) <= MOST_SETTINGS else fleets[: MOST_SETTINGS - 1]
-        rows += [_fleet_row(_short(f"  {_setting(fleet)}"), [fleet], month_h, many, unicode) for fleet in shown]
-        if len(shown) < len(fleets):
-            rest = fleets[len(shown) :]
-            rows.append(_fleet_row(f"  {len(rest)} more settings", rest, month_h, many, unicode))
-    lines = _without_empty(rows, "llrrr")
-    series = {f"{name}, requests/s": plan.demand_rps[name] for name in plan.workloads}
-    if many and len(groups) > 1:
-        series = {"all, USD/hour": plan.usd_by_hour, **series}
-    asked = [("", "", "")]
-    for words, values in series.items():
-        asked.append((_short(words), sparkline(values, unicode=unicode) if many else "", _spread(values)))
-    # Under the bars of the fleets, hour by hour.
-    widths = [max(len(row[place]) for row in (*rows, *asked)) for place in (0, 1)]
-    return lines + [
-        "  ".join((name.ljust(widths[0]), bars.ljust(widths[1]), spread)) for name, bars, spread in asked[1:]
-    ]
-
-
-def _without_empty(rows: Sequence[Sequence[str]], align: str) -> list[str]:
-    """A table without the columns that hold nothing."""
-    kept = [place for place in range(len(align)) if any(row[place] for row in rows)]
-    return table([[row[place] for place in kept] for row in rows], "".join(align[place] for place in kept))
-
-
-def _setting(fleet: PlannedFleet) -> str:
-    """The setting alone; told by the workloads that it serves rather than by its profile, whose name is long."""
-    words = fleet.name.removeprefix(f"{fleet.candidate}: ")
-    kept, profile, _ = words.partition(", profile ")
-    return f"{', '.join(fleet.share)}: {kept}" if profile else words
-
-
-def _fleet_name(fleet: PlannedFleet) -> str:
-    words = _setting(fleet)
-    return fleet.candidate if words == fleet.name else f"{fleet.candidate}: {words}"
-
-
-def _fleet_row(name: str, fleets: Sequence[PlannedFleet], month_h: float, many: bool, unicode: bool) -> tuple[str, ...]:
-    counts = np.array([fleet.instances_by_hour for fleet in fleets]).sum(axis=0)
-    fewest, most = int(counts.min()), int(counts.max())
-    held = f"{most}" if fewest == most else f"{fewest}-{most}"
-    bars = sparkline(counts.tolist(), unicode=unicode) if many else ""
-    cost = usd(month_h * sum(fleet.usd_per_hour for fleet in fleets)).lstrip("$")
-    return name, bars, held, per_cent(max(fleet.load for fleet in fleets)), cost
-
-
-def _spread(values: Sequence[float]) -> str:
-    low, high = significant(min(values)), significant(max(values))
-    return high if low == high else f"{low}-{high}"
-
-
-def _clock(hour: str) -> str:
-    """Name of an hour, without a date that would not fit."""
-    return hour if len(hour) <= 12 else hour.split(" ", 1)[-1]
-
-
 def _proof(plan: Plan, unicode: bool) -> list[str]:
     """One line an objective: tick or cross, value, interval, target, and where it is nearest to its target."""
     tick, cross = ("✓", "✗") if unicode else ("ok", "NO")
@@ -217,12 +110,12 @@ def _proof(plan: Plan, unicode: bool) -> list[str]:
     simulated = [found for found in (plan.verified or {}).values() if found is not None]
     runs, hours = min(found.replications for found in simulated), max(found.hours for found in simulated)
     fleets = f"every fleet in {hours} hours" if hours > 1 else "every fleet"
-    notes.append(f"{runs} runs or more of {fleets}; 39 of 40 further runs stay below 'next run', held to the target")
+    notes.append(f"{runs} runs or more of {fleets}; 39 of 40 further runs stay below 'next run'")
     busy = [fleet for fleet in plan.fleets if fleet.utilisation is not None]
     if busy:
         fullest = max(busy, key=lambda fleet: fleet.utilisation or 0.0)
         notes.append(
-            f"the fullest fleet, {_fleet_name(fullest)}, gets up to {per_cent(fullest.utilisation or 0.0)} of what its "
+            f"the fullest fleet, {fleet_name(fullest)}, gets up to {per_cent(fullest.utilisation or 0.0)} of what its "
             "accelerators can do"
         )
     return [*table(rows, "lllrrrrl", gap=" "), *_bullets(notes)]
@@ -237,8 +130,8 @@ def _proof_row(name: str, found: Verified, key: str, target: float, plan: Plan) 
     interval = f"{_ms(low)}-{_ms(high)}" if low == low else ""
     where = found.hour if len(plan.hours) > 1 else ""
     values = found.values_ms[key], found.one_run_ms.get(key, float("nan"))
-    return (_short(name, 16), percentile(key.removesuffix("_ms")), _ms(values[0]), interval, _ms(values[1]),
-            _ms(target), _clock(where))  # fmt: skip
+    return (short(name, 16), percentile(key.removesuffix("_ms")), _ms(values[0]), interval, _ms(values[1]),
+            _ms(target), clock(where))  # fmt: skip
 
 
 def _ms(value: float) -> str:

@@ -42,6 +42,15 @@ def instances(count: int, name: str = "") -> str:
     return f"{count:,} instance{'s' * (count != 1)}" + (f" of {name}" if name else "")
 
 
+def setting(name: str) -> str:
+    """Name of a setting without its profile, which is long and told elsewhere.
+
+    >>> setting("l4: batch 16, wait 5 ms, profile bert-large-l4"), setting("l4")
+    ('l4: batch 16, wait 5 ms', 'l4')
+    """
+    return name.partition(", profile ")[0]
+
+
 def when(names: Sequence[str], hours: Sequence[int]) -> str:
     """Some of the hours of a plan, in words: neighbours from the first to the last, at most three groups.
 
