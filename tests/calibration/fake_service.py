@@ -64,9 +64,11 @@ def fake_service(answering: Answering) -> Iterator[FakeService]:
     """Serve in a thread until the test is through."""
     service, ready = FakeService(), threading.Event()
     handlers: set[asyncio.Task[None]] = set()
+    transports: list[asyncio.WriteTransport] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         service.connections += 1
+        transports.append(writer.transport)
         task = asyncio.current_task()
         assert task is not None
         handlers.add(task)
@@ -103,10 +105,15 @@ def fake_service(answering: Answering) -> Iterator[FakeService]:
             service.port = server.sockets[0].getsockname()[1]
             ready.set()
             await service.stop.wait()
-        for handler in handlers:
+        # A connection that was accepted just now has a handler soon; one that was closed loses its socket soon.
+        await asyncio.sleep(0.01)
+        running = set(handlers)
+        for handler in running:
             handler.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)
-        await asyncio.sleep(0)
+        await asyncio.gather(*running, return_exceptions=True)
+        for transport in transports:
+            transport.abort()
+        await asyncio.sleep(0.01)
 
     thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
     thread.start()
