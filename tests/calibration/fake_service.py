@@ -126,7 +126,7 @@ def fake_service(answering: Answering) -> Iterator[FakeService]:
         service.loop.call_soon_threadsafe(service.stop.set)
         thread.join(10)
         with warnings.catch_warnings():
-            # A connection that came as the loop ended has no handler to close it: it is this service's, not the client's.
+            # A connection that came as the loop ended has no handler to close it: the service's, not the client's.
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
 
