@@ -262,6 +262,11 @@ async def connect(target: Target, tls: ssl.SSLContext | None, timeout_s: float) 
         When the server cannot be reached; TimeoutError when it does not react.
     """
     loop = asyncio.get_running_loop()
-    opening = loop.create_connection(Connection, target.host, target.port, ssl=tls)
-    _, connection = await asyncio.wait_for(opening, timeout_s)
+    connection = Connection()
+    opening = loop.create_connection(lambda: connection, target.host, target.port, ssl=tls)
+    try:
+        await asyncio.wait_for(opening, timeout_s)
+    except BaseException:  # whoever gives up while it opens would leave it open for ever
+        connection.close()
+        raise
     return connection

@@ -201,11 +201,12 @@ class Generator:
         """Close every connection; what is under way fails, and nothing follows it."""
         self._landed, self._most = _nothing, 0
         self._waiting.clear()
-        for connection in (*self._free, *self._under_way):
-            connection.close()
         for opening in self._opening:
             opening.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
+        for connection in (*self._free, *self._under_way):
+            connection.close()
+        await asyncio.sleep(0)  # a connection that is closed gives its socket back in the loop's next turn
 
     @property
     def _hopeless(self) -> bool:

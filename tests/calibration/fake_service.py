@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import threading
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -64,9 +66,11 @@ def fake_service(answering: Answering) -> Iterator[FakeService]:
     """Serve in a thread until the test is through."""
     service, ready = FakeService(), threading.Event()
     handlers: set[asyncio.Task[None]] = set()
+    transports: list[asyncio.WriteTransport] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         service.connections += 1
+        transports.append(writer.transport)
         task = asyncio.current_task()
         assert task is not None
         handlers.add(task)
@@ -103,10 +107,15 @@ def fake_service(answering: Answering) -> Iterator[FakeService]:
             service.port = server.sockets[0].getsockname()[1]
             ready.set()
             await service.stop.wait()
-        for handler in handlers:
+        # A connection that was accepted just now has a handler soon; one that was closed loses its socket soon.
+        await asyncio.sleep(0.01)
+        running = set(handlers)
+        for handler in running:
             handler.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)
-        await asyncio.sleep(0)
+        await asyncio.gather(*running, return_exceptions=True)
+        for transport in transports:
+            transport.abort()
+        await asyncio.sleep(0.01)
 
     thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
     thread.start()
@@ -116,6 +125,10 @@ def fake_service(answering: Answering) -> Iterator[FakeService]:
     finally:
         service.loop.call_soon_threadsafe(service.stop.set)
         thread.join(10)
+        with warnings.catch_warnings():
+            # A connection that came as the loop ended has no handler to close it: the service's, not the client's.
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
