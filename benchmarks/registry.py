@@ -2,7 +2,8 @@
 
 The bounds are those of the project's design: the compiled engine against an idiomatic SimPy model and against a tuned
 C++ loop on the same requests, cost linear in requests and at most logarithmic in instances, replications over two
-cores, bounded memory, a command that answers at once, and capacity curves while one waits.
+cores, bounded memory, a command that answers at once, and capacity curves and plans while one
+waits.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from benchmarks.capacities import Candidates, measure_capacities
+from benchmarks.planning import Planning, measure_plan
 from benchmarks.processes import measure_memory, measure_replications, measure_start_up
 from benchmarks.scaling import measure_instances, measure_requests
 from benchmarks.side_by_side import measure_batching, measure_mm8
@@ -120,6 +122,21 @@ _ALL: Final = (
         full=Effort(sizes=(60,), rounds=3, peer_requests=1),
         quick=Effort(sizes=(12,), rounds=1, peer_requests=1),
         targets=(Target("capacity curves", "at most", 60),),
+    ),
+    BenchSpec(
+        name="plan",
+        question="how long does the cheapest plan of a week take, for ten models over sixty candidates?",
+        axis="hours",
+        build=Planning,
+        measure=measure_plan,
+        full=Effort(sizes=(168,), rounds=1, peer_requests=1),
+        quick=Effort(sizes=(12,), rounds=1, peer_requests=1),
+        targets=(
+            Target("stated capacities: wall time", "at most", 60),
+            Target("stated capacities: gap", "at most", 0.1),
+            Target("a fleet for each model: wall time", "at most", 60),
+            Target("a fleet for each model: gap", "at most", 0.1),
+        ),
     ),
 )
 

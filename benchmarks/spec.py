@@ -87,7 +87,7 @@ class BenchSpec:
 
     name: str
     question: str
-    axis: Literal["requests", "instances", "replications", "settings"]
+    axis: Literal["requests", "instances", "replications", "settings", "hours"]
     """What the sizes count."""
     build: Callable[[int], Work]
     """The work of a given size."""

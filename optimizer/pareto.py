@@ -127,7 +127,7 @@ def _points(
     """Plans for values that are given strictest first; looked for from the loosest on, until there is none."""
     points: list[ParetoPoint] = []
     for value in reversed(values):
-        if points and points[-1].usd_per_month is None:
+        if points and points[-1].usd_per_month is None and not (value == own and stated.feasible):
             last = points[-1]
             points.append(replace(last, value=value, stated=value == own))
             continue
@@ -136,7 +136,7 @@ def _points(
     cheapest: ParetoPoint | None = None
     kept = []
     for point in reversed(points):
-        if cheapest is not None and point.usd_per_month is not None and _dearer(point, cheapest):
+        if cheapest is not None and (point.usd_per_month is None or _dearer(point, cheapest)):
             source = cheapest.from_value if cheapest.from_value is not None else cheapest.value
             point = replace(cheapest, value=point.value, stated=point.stated, from_value=source)
         if point.usd_per_month is not None:

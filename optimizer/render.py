@@ -18,6 +18,8 @@ from optimizer.wording import instances, usd
 from simulator.wording import percentile
 
 _OF_PROFILE: Final = "profile "
+_SOURCES: Final = (" on demand ", " an instance, the user's own price")
+"""How the source of a price begins: what stands before is the price itself."""
 
 
 def plan_text(plan: Plan, frontiers: Sequence[Frontier] = (), *, unicode: bool = True) -> str:
@@ -258,12 +260,11 @@ def _assumptions(plan: Plan) -> list[str]:
     prices: dict[str, list[str]] = {}
     others = []
     for name, what in plan.assumptions.items():
-        if name.startswith("price "):
-            head, found, tail = what.partition(" on demand ")
-            price = f"{name.removeprefix('price ')} {head}" if found else f"{name.removeprefix('price ')} {what}"
-            prices.setdefault(f"on demand {tail}" if found else "", []).append(price)
-        else:
+        if not name.startswith("price "):
             others.append(f"{name}: {what}")
-    said = [f"prices: {', '.join(each)}{f', {source}' if source else ''}" for source, each in prices.items()]
+            continue
+        cut = next((place for words in _SOURCES if (place := what.find(words)) >= 0), len(what))
+        prices.setdefault(what[cut:], []).append(f"{name.removeprefix('price ')} {what[:cut]}")
+    said = [f"prices: {', '.join(each)}{source}" for source, each in prices.items()]
     lines = _bullets((*said, *others), "  - ")
     return [Heading("Assumptions"), *lines] if lines else []

@@ -22,6 +22,7 @@ from benchmarks import ours, processes
 from benchmarks.__main__ import main
 from benchmarks.measure import Lap, Timing, alternate
 from benchmarks.peers import cpp
+from benchmarks.planning import Planning
 from benchmarks.registry import SPECS
 from benchmarks.side_by_side import must_agree
 from benchmarks.spec import BenchSpec, DisagreementError, Effort, Figure, Outcome, Target, verdict
@@ -217,8 +218,9 @@ TINY: Mapping[str, Effort] = {
     "memory": Effort((2_000,), rounds=1, peer_requests=1),
     "start-up": Effort((1,), rounds=1, peer_requests=1),
     "capacity-curves": Effort((2,), rounds=1, peer_requests=1),
+    "plan": Effort((2,), rounds=1, peer_requests=1),
 }
-IN_PROCESS = ("batching-4", "mm8", "scaling-requests", "scaling-instances", "capacity-curves")
+IN_PROCESS = ("batching-4", "mm8", "scaling-requests", "scaling-instances", "capacity-curves", "plan")
 
 
 def measured(name: str) -> Outcome:
@@ -228,6 +230,8 @@ def measured(name: str) -> Outcome:
         spec = replace(spec, build=lambda instances: Batching(1_000, instances=instances))
     if name == "replications":
         spec = replace(spec, build=lambda _: Batching(500))
+    if name == "plan":
+        spec = replace(spec, build=lambda hours: Planning(hours, models=2, candidates=4))
     return spec.measure(spec, TINY[name])
 
 
@@ -242,7 +246,7 @@ def test_every_scenario_of_a_spec_loads(spec: BenchSpec, tmp_path: Path) -> None
     """A benchmark whose scenario ``simulate`` refuses, or whose plan ``optimize``, could be repeated by nobody."""
     path = tmp_path / "scenario.yaml"
     path.write_text(spec.build(spec.full.sizes[0]).scenario(), encoding="utf-8")
-    assert (load_plan(path) if spec.axis == "settings" else load_scenario(str(path))).workloads
+    assert (load_plan(path) if spec.axis in {"settings", "hours"} else load_scenario(str(path))).workloads
 
 
 @pytest.mark.parametrize("name", IN_PROCESS)

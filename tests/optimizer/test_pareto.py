@@ -59,6 +59,13 @@ def test_nothing_stricter_is_planned_once_there_is_no_plan() -> None:
     assert "no candidate meets it" == found.points[0].why
 
 
+def test_the_plan_that_there_is_serves_looser_objectives_whatever_their_search_found() -> None:
+    plan_of, targets = by_target({200.0: None, 50.0: 4.0})
+    (found,) = pareto(question(plan()), priced(3.0), plan_of, factors=(0.5, 2.0))
+    assert [200.0, 50.0] == targets
+    assert [4.0 * 730, 3.0 * 730, 3.0 * 730] == [point.usd_per_month for point in found.points]
+
+
 def test_the_stated_objectives_are_not_planned_again() -> None:
     plan_of, targets = by_target({round(100 * factor, 6): 1.0 for factor in FACTORS})
     pareto(question(plan()), priced(3.0), plan_of)

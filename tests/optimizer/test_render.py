@@ -182,7 +182,7 @@ def test_without_a_plan_the_limit_to_relax_is_all_there_is() -> None:
 
 def test_prices_of_one_source_and_warnings_of_one_profile_are_told_once() -> None:
     text = " ".join(plan_text(PLAN).split())
-    assert "prices: l4 g6.xlarge at 0.8 USD/h, a10g g5.xlarge at 1 USD/h, on demand (aws, 2026-01-19)" in text
+    assert "prices: l4 g6.xlarge at 0.8 USD/h, a10g g5.xlarge at 1 USD/h on demand (aws, 2026-01-19)" in text
     assert "! toy: only batches 1 and 8 were measured; no intervals" in text
     assert 1 == text.count("! prices are old")
 
