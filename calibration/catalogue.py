@@ -14,6 +14,11 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
 
 
+def known() -> dict[str, Path]:
+    """Which profiles may be named without a file? Those that are shipped, and ``toy``, made up for examples."""
+    return {path.stem: path for path in sorted((FOLDER / "examples").glob("*.json"))} | shipped()
+
+
 def profile_path(written: str, folder: Path) -> Path:
     """Which file does a profile's name or path mean?
 
@@ -30,4 +35,4 @@ def profile_path(written: str, folder: Path) -> Path:
         A file of the user's own wins; the path as written when there is neither.
     """
     path = folder / written
-    return path if path.exists() else shipped().get(written, path)
+    return path if path.exists() else known().get(written, path)

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, GetJsonSchemaHandler, ValidationErro
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from calibration.catalogue import profile_path, shipped
+from calibration.catalogue import known, profile_path
 from calibration.problems import InputError, Problem
 from calibration.profile import Profile
 from calibration.profile_file import profile_from
@@ -99,7 +99,7 @@ def written_profiles(
                 at_fault = problems if name in used or file.exists() else warnings
                 rule, remedy = unreadable
                 if "Did you mean" not in remedy:
-                    near = did_you_mean(entry, shipped())
+                    near = did_you_mean(entry, known())
                     remedy = f"{remedy} {near or 'calibrate list shows the profiles that are shipped.'}"
                 at_fault.append(source.problem(dotted, f"names a file that {rule}", f"'{printable(entry)}'", remedy))
         elif isinstance(entry, dict | Profile):
@@ -107,9 +107,10 @@ def written_profiles(
         else:
             rule, remedy = "must be the path of a profile file, or a profile", "Give batch and latency_ms, or a path."
             problems.append(source.problem(dotted, rule, shown(entry), remedy))
-    for name in dict.fromkeys(name for name in used if isinstance(name, str)):
-        if name not in entries_of(section) and name in shipped():
-            profile, found = _from_file(shipped()[name])
+    sound = isinstance(section, dict) or "profiles" not in source.content
+    for name in dict.fromkeys(name for name in used if sound and isinstance(name, str)):
+        if name not in entries_of(section) and name in known():
+            profile, found = _from_file(known()[name])
             problems += found
             profiles |= {} if profile is None else {name: profile}
     return profiles, problems, warnings

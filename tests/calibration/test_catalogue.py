@@ -69,3 +69,11 @@ def test_a_shipped_profile_is_what_the_fit_makes_of_what_was_measured(path: Path
 def test_the_catalogue_spans_what_is_bought() -> None:
     devices = " ".join(str(read_profile_file(path).provenance["device"]) for path in catalogue.shipped().values())
     assert [] == [name for name in ("T4", "A10", "L4", "A100", "H100") if name not in devices]
+
+
+def test_the_toy_of_the_examples_can_be_named_and_says_that_it_is_made_up() -> None:
+    """An example that is copied must run, and must not be taken for a measurement."""
+    assert "toy" not in catalogue.shipped()
+    toy = read_profile_file(catalogue.known()["toy"])
+    assert toy.service_model is not None
+    assert ("its figures are made up, for examples",) == toy.service_model.warnings

@@ -46,9 +46,14 @@ def test_the_contracts_file_is_the_one_tested_here() -> None:
     assert CONTRACT in shared.read_text()
 
 
-def test_without_the_profile_the_example_says_where_it_would_be(tmp_path: Path) -> None:
+def test_the_example_loads_as_it_is_written(tmp_path: Path) -> None:
+    """It names a toy profile without a section for it, and must run when it is copied."""
+    assert (1, 8, 16) == load_plan(written(tmp_path, CONTRACT)).profiles["toy"].batch
+
+
+def test_a_profile_that_is_nowhere_is_told_where_it_would_be(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        load_plan(written(tmp_path, CONTRACT))
+        load_plan(written(tmp_path, CONTRACT.replace("toy", "own")))
     assert ["plan.candidates.2.profiles.short", "plan.candidates.2.profiles.long"] == [
         problem.path for problem in caught.value.problems
     ]

@@ -4,15 +4,17 @@
 the curve of the execution (the model by itself, or Triton's own statistics), lone requests, saturation, and a model
 that takes no time. Of the runs it is compared with it gets the times at which requests were due.
 
-How noisy the machine was is measured beside it, in three ways:
+How noisy the machine was is measured beside it:
 
-- *waiting*: the share of the time in which something of the server, or the load generator, was ready to run and had to
-  wait for a processor, or in which a virtual machine had none to give, by the kernel's own count;
-- *repeats*: every run is made twice with the same arrivals, and the two differ;
+- *waiting*: the share of the time in which something of the server, or of the load generator, was ready to run and had
+  to wait for a processor (:mod:`tests.fidelity.live.machine`);
+- *others*: the share of the machine that other programs used;
+- *repeats*: where a run is made twice with the same arrivals, the two differ;
 - *drift*: the capacity is measured again at the end; the simulator is run with executions that much faster and slower.
 
 The share spent waiting, half the difference of the repeats and half of what the drift moves make up the noise, which is
-added to the gates, and printed.
+added to the gates, and printed. What others do to a model that computes cannot be added up: a machine that they use is
+not judged by such a model.
 """
 
 from __future__ import annotations
@@ -38,15 +40,16 @@ from simulator.validate import validate
 from simulator.validation_cases import Case, Server
 from simulator.validation_files import Measured, read_measured
 from simulator.validation_scenario import Setting
+from tests.fidelity.live.machine import Disturbance, watched
 from tests.fidelity.live.servers import HERE, LiveServer
 
 Floats = npt.NDArray[np.float64]
 
-WAITING = 0.02
-"""Share of the time spent waiting for a processor from which on the machine was not quiet."""
+QUIET = 0.02
+"""Share of the time spent waiting for a processor, and of the machine used by others, up to which it was quiet."""
 
 HOPELESS = 0.10
-"""And from which on nothing that was measured on it says anything."""
+"""And from which on nothing that was measured on it says anything: waiting; of others if the model computes."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Calibrated:
     capacity_rps: float
     delay_ms: float
     """How long the server waits for a fuller batch, as measured where that differs from what it is told."""
+    disturbance: Disturbance
 
     def lines(self) -> list[str]:
         """Say what was found in a few lines."""
@@ -98,7 +102,7 @@ class Driven:
     """One open loop at the server."""
 
     case: Case
-    waiting: float
+    disturbance: Disturbance
     late_ms: float
     """How late the generator sent, at its 99th percentile."""
 
@@ -113,13 +117,13 @@ class Verdict:
     """p50 and p99, means over the repeats."""
     error: tuple[float, float]
     noise: tuple[float, float]
-    waiting: float
+    disturbance: Disturbance
     late_ms: float
 
-    @property
-    def quiet(self) -> bool:
-        """Whether the machine left the server alone."""
-        return self.waiting <= WAITING
+    def hopeless(self, server: LiveServer) -> bool:
+        """Whether the machine was too busy with other things to judge."""
+        others = 0.0 if server.model == "timed" else self.disturbance.others
+        return max(self.disturbance.waiting, others) > HOPELESS
 
     @property
     def gates(self) -> tuple[float, float]:
@@ -138,27 +142,26 @@ class Verdict:
             f"{ms:7.2f} {error:+6.1%} (gate {gate:4.1%}, noise {noise:4.1%})"
             for ms, error, gate, noise in zip(self.measured_ms, self.error, self.gates, self.noise, strict=True)
         )
-        state = "quiet" if self.quiet else "noisy"
+        state = "quiet" if max(self.disturbance.waiting, self.disturbance.others) <= QUIET else "noisy"
         what = f"{server.name:8s} {server.model:8s} {self.load:4.2f} {self.requests:6d}"
-        return f"{what}  {cells}  {self.waiting:7.1%}  {self.late_ms:6.2f}  {state}"
+        return f"{what}  {cells}  {self.disturbance}  {self.late_ms:7.2f}  {state}"
 
 
 _CELL = f"{'ms':>7s} {'error':>6s} {'':24s}"
-HEADER = (
-    f"{'server':8s} {'model':8s} {'load':>4s} {'n':>6s}  {'p50 ' + _CELL[4:]}  {'p99 ' + _CELL[4:]}  waiting  late ms"
-)
+HEADER = f"{'server':8s} {'model':8s} {'load':>4s} {'n':>6s}  {'p50 ' + _CELL[4:]}  {'p99 ' + _CELL[4:]}  waiting  others  late ms"
 
 
 def calibrated(server: LiveServer, folder: Path, pace: Pace) -> Calibrated:
     """Measure the server as a user would, and fit."""
     loads = tuple(sorted({1, *pace.batches, 4 * server.max_batch_size}))
     settings = replace(server.settings, concurrencies=loads, duration_s=pace.closed_s)
-    served = measure_server(settings)
-    executions = served.executions or _by_itself(server.model, folder, pace)
+    with watched() as disturbance:
+        served = measure_server(settings)
+        executions = served.executions or _by_itself(server.model, folder, pace)
     file = fit_profile([executions, served.clients], name=server.name, null_model=served.null_model)
     write_profile(file, folder / "profile.json")
     (delay_ms,) = {row.notes["max_queue_delay_ms"] for row in served.clients.rows}
-    return Calibrated(server, file, _saturated_rps(served.clients), delay_ms)
+    return Calibrated(server, file, _saturated_rps(served.clients), delay_ms, disturbance)
 
 
 def _by_itself(model: str, folder: Path, pace: Pace) -> Observations:
@@ -209,13 +212,11 @@ def compared(found: Calibrated, loads: Sequence[float], folder: Path, pace: Pace
 def _driven(found: Calibrated, load: float, kept: Path, pace: Pace) -> Driven:
     rate = round(load * found.capacity_rps, 1)
     settings = replace(found.server.settings, rates_rps=(rate,), duration_s=pace.open_s, keep_requests=kept)
-    pids = [os.getpid(), *_descendants(os.getpid())]
-    before = _waited_s(pids)
-    (row,) = measure_endpoint(settings).rows
-    waited = _waited_s(pids) - before
+    with watched() as disturbance:
+        (row,) = measure_endpoint(settings).rows
     assert row.failed == 0, row.notes["failures"]
     (case,) = read_measured([kept]).cases
-    return Driven(case, waited / pace.open_s, row.notes["late_p99_ms"])
+    return Driven(case, disturbance, row.notes["late_p99_ms"])
 
 
 def _verdict(found: Calibrated, load: float, runs: Sequence[Driven], drift: float, folder: Path) -> Verdict:
@@ -226,10 +227,13 @@ def _verdict(found: Calibrated, load: float, runs: Sequence[Driven], drift: floa
     simulated, faster, slower = (_replayed(found, case, scale, folder) for scale in (1.0, 1 - drift, 1 + drift))
     moved = np.abs(slower - faster) / 2 / simulated
     p50, p99 = (simulated / mean - 1).tolist()
-    waiting, late = max(run.waiting for run in runs), max(run.late_ms for run in runs)
-    noise50, noise99 = (waiting + repeats + moved).tolist()
+    worst = Disturbance(
+        max(run.disturbance.waiting for run in runs), max(run.disturbance.others for run in (found, *runs))
+    )
+    noise50, noise99 = (worst.waiting + repeats + moved).tolist()
+    late = max(run.late_ms for run in runs)
     assert case.sent_s is not None
-    return Verdict(load, len(case.sent_s), (mean[0], mean[1]), (p50, p99), (noise50, noise99), waiting, late)
+    return Verdict(load, len(case.sent_s), (mean[0], mean[1]), (p50, p99), (noise50, noise99), worst, late)
 
 
 def _replayed(found: Calibrated, case: Case, scale: float, folder: Path) -> Floats:
@@ -254,22 +258,3 @@ def _percentiles(told: Mapping[str, float]) -> Floats:
 
 def _scaled(values: Any, scale: float) -> Any:
     return [_scaled(value, scale) for value in values] if isinstance(values, list) else values * scale
-
-
-def _descendants(pid: int) -> list[int]:
-    """Processes that this one started, and those that they started."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text(encoding="ascii").split()):
-            found += [child, *_descendants(child)]
-    return found
-
-
-def _waited_s(pids: Sequence[int]) -> float:
-    """For how long these processes were ready to run without running, in s (proc(5): schedstat, and steal of stat)."""
-    waited_ns = 0
-    for pid in pids:
-        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            waited_ns += int(task.read_text(encoding="ascii").split()[1])
-    stolen = int(Path("/proc/stat").read_text(encoding="ascii").split("\n")[0].split()[8])
-    return waited_ns / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
