@@ -148,7 +148,10 @@ class Verdict:
 
 
 _CELL = f"{'ms':>7s} {'error':>6s} {'':24s}"
-HEADER = f"{'server':8s} {'model':8s} {'load':>4s} {'n':>6s}  {'p50 ' + _CELL[4:]}  {'p99 ' + _CELL[4:]}  waiting  others  late ms"
+HEADER = (
+    f"{'server':8s} {'model':8s} {'load':>4s} {'n':>6s}  {'p50 ' + _CELL[4:]}  {'p99 ' + _CELL[4:]}"
+    "  waiting  others  late ms"
+)
 
 
 def calibrated(server: LiveServer, folder: Path, pace: Pace) -> Calibrated:
