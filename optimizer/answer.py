@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,10 +15,13 @@ from optimizer.problem import Floats, Ints, PlanProblem
 from optimizer.prune import undominated
 from optimizer.rounding import kept_running, one_option_each, rounded_up
 from optimizer.routing import level
-from optimizer.solution import broken_rules, fewest_running, fewest_survivors, usd_per_month
+from optimizer.solution import broken_rules, fewest_running, fewest_survivors, load, usd_per_month
 
 LEAST_S: Final = 5.0
 """Seconds for a plan by rounding when the time is up: a plan a little late is better than none."""
+
+TRIES: Final = 4
+"""How often a borrowed plan is enlarged before it is given up."""
 
 TIGHTER: Final = 1 - 1e-6
 """Capacities are taken down by this much where what the solver found holds within its tolerances only."""
@@ -58,6 +61,11 @@ def answer(problem: PlanProblem, gap: float, limit_s: float) -> Answer:
     """Solve one part; options that another one makes superfluous are left out before and put back after."""
     kept = undominated(problem)
     found = _answer(only(problem, kept), gap, limit_s)
+    return _placed(found, problem, kept)
+
+
+def _placed(found: Answer, problem: PlanProblem, kept: Ints) -> Answer:
+    """An answer for some of the options, as one for all of them."""
     if found.fleets is None:
         return found
     running, survivors = np.zeros((2, len(problem.options), len(problem.hours)), dtype=np.int64)
@@ -81,15 +89,81 @@ def only(problem: PlanProblem, kept: Ints) -> PlanProblem:
 
 
 def _answer(problem: PlanProblem, gap: float, limit_s: float) -> Answer:
-    deadline = time.monotonic() + limit_s
+    begun, deadline = time.process_time(), time.monotonic() + limit_s
     if _nobody_serves(problem).any():
         return _shortfall(problem, limit_s)
+    found = _searched(problem, gap, deadline)
+    found = replace(found, solve_s=time.process_time() - begun - found.build_s)
+    return _shortfall(problem, limit_s, found.build_s, found.solve_s) if found.infeasible else found
+
+
+def bounded(problem: PlanProblem, gap: float, limit_s: float) -> Answer:
+    """A bound on the cost of a part and no plan, from its linear program: in a fraction of the time of an answer."""
     begun = time.process_time()
+    narrowed = only(problem, undominated(problem))
+    if _nobody_serves(narrowed).any():
+        return _shortfall(problem, limit_s)
+    program = build(narrowed, relaxed=True, tight=True)
+    build_s = time.process_time() - begun
+    verdict = highs.run(program.model, limit_s=limit_s, whole=False)
+    if verdict.status == "infeasible":
+        return answer(problem, gap, limit_s)
+    nothing = np.zeros_like(problem.demand_rps)
+    return Answer(None, float("inf"), verdict.bound, nothing, build_s, verdict.seconds)
+
+
+def borrowed(problem: PlanProblem, plan: Mapping[str, int]) -> Answer:
+    """A plan of one hour with the instances of another hour's plan, more of them where those carry too little.
+
+    Parameters
+    ----------
+    problem
+        A question of one hour.
+    plan
+        Survivors by the name of their option.
+    """
+    begun = time.process_time()
+    survivors = np.array([[plan.get(option.name, 0)] for option in problem.options], dtype=np.int64)
+    fleets = None
+    for _ in range(TRIES):
+        share = level(problem, survivors, _anywhere(problem, survivors))
+        if share is None:
+            break
+        fleets = _kept_running(problem, survivors, share)
+        if fleets is not None:
+            break
+        demand = problem.demand_rps[:, 0]
+        busiest = max(
+            load(option, demand, share[:, j, 0], int(survivors[j, 0])) / survivors[j, 0]
+            for j, option in enumerate(problem.options)
+            if survivors[j, 0] > 0
+        )
+        survivors = np.ceil(survivors * max(busiest, 1.0) - highs.FEASIBILITY).astype(np.int64)
+    usd = float("inf") if fleets is None else _usd(problem, fleets)
+    return Answer(fleets, usd, 0.0, np.zeros_like(problem.demand_rps), 0.0, time.process_time() - begun)
+
+
+def _anywhere(problem: PlanProblem, survivors: Ints) -> Floats:
+    """(B, J, 1) 1 where an option that runs can serve a workload."""
+    able = np.zeros((len(problem.workloads), len(problem.options), 1))
+    for j, option in enumerate(problem.options):
+        if survivors[j, 0] > 0:
+            rates = option.curve.rps_per_instance[:, option.curve.segment(int(survivors[j, 0]))]
+            able[:, j, 0] = (rates > 0) & (problem.demand_rps[:, 0] > 0)
+    return able
+
+
+def _searched(problem: PlanProblem, gap: float, deadline: float) -> Answer:
+    """The answer of the solver, with a plan by rounding where its time was up; how much is unserved is left open."""
+    begun = time.process_time()
+    nothing = Answer(None, float("inf"), float("inf"), np.zeros_like(problem.demand_rps), 0.0, 0.0)
+    if _nobody_serves(problem).any():
+        return nothing
     program = build(problem)
     build_s = time.process_time() - begun
     verdict = highs.run(program.model, gap=gap, limit_s=deadline - time.monotonic())
     if verdict.status == "infeasible":
-        return _shortfall(problem, limit_s, build_s, verdict.seconds)
+        return replace(nothing, build_s=build_s)
     bound = verdict.bound
     candidates = [None if verdict.objective == float("inf") else mended(problem, *values(program))]
     if candidates[0] is None and verdict.objective < float("inf"):
@@ -101,10 +175,7 @@ def _answer(problem: PlanProblem, gap: float, limit_s: float) -> Answer:
         if rounded is not None:
             best = cheapest(problem, [best, _kept_running(problem, *values(rounded)[1:])])
     usd = float("inf") if best is None else _usd(problem, best)
-    nothing = np.zeros_like(problem.demand_rps)
-    return Answer(
-        best, usd, min(bound, usd) if best else bound, nothing, build_s, time.process_time() - begun - build_s
-    )
+    return replace(nothing, fleets=best, usd=usd, bound=min(bound, usd) if best else bound, build_s=build_s)
 
 
 def in_no_time(problem: PlanProblem) -> Answer:

@@ -78,7 +78,7 @@ class Program:
                 yield option, self.fleets[option, hour]
 
 
-def build(problem: PlanProblem, *, relaxed: bool = False, shortfall: bool = False) -> Program:
+def build(problem: PlanProblem, *, relaxed: bool = False, tight: bool = False, shortfall: bool = False) -> Program:
     """Which program has the cheapest plan as its optimum?
 
     Parameters
@@ -87,6 +87,8 @@ def build(problem: PlanProblem, *, relaxed: bool = False, shortfall: bool = Fals
         What is asked.
     relaxed
         Whether instances may be fractions: the linear program that bounds the cost from below.
+    tight
+        Whether to add rows that the others imply for whole numbers, but not for fractions.
     shortfall
         Whether requests may be left unserved. The program then asks how few need be, whatever the plan costs.
     """
@@ -101,7 +103,7 @@ def build(problem: PlanProblem, *, relaxed: bool = False, shortfall: bool = Fals
         for b, t in np.argwhere(problem.demand_rps > 0).tolist():
             program.unserved[b, t] = program.model.add_variable(f"l_{b}_{t}", 0, 1)
     program.model.setObjective(unserved_requests(program) if shortfall else monthly_cost(program))
-    for rule in RULES:
+    for rule in (*RULES, a_share_needs_its_segment) if tight else RULES:
         for name, row in rule(program):
             program.model.addConstraint(row, name)
     return program
@@ -124,7 +126,7 @@ def _segments(program: Program, j: int, t: int, whole: str) -> list[Segment]:
             high,
             add(f"n_{j}_{t}_{i}", 0, high, whole),
             None if alone else add(f"s_{j}_{t}_{i}", 0, 1, whole),
-            {b: add(f"z_{b}_{j}_{t}_{i}", 0, 1) for b in served},
+            {b: add(f"z_{b}_{j}_{t}_{i}", 0, None) for b in served},
         )
         for i, low, high, served in useful
     ]
@@ -216,6 +218,21 @@ def a_segment_holds_for_its_counts(program: Program) -> Iterator[Row]:
                 yield f"most_{j}_{t}_{i}", total([(n, 1.0), (s, -segment.high)]) <= 0
         if len(choices) > 1:
             yield f"one_segment_{j}_{t}", total(choices) <= 1
+
+
+def a_share_needs_its_segment(program: Program) -> Iterator[Row]:
+    """Nothing is served where nothing runs: z_bjti <= s_jti, or z_bjti <= n_jti without a choice of segments.
+
+    Implied for whole numbers by load and level choice. The second is left out where it says no more than the load does.
+    """
+    problem = program.problem
+    for (j, t), columns in program.fleets.items():
+        for segment in columns.segments:
+            rates = problem.options[j].curve.rps_per_instance[:, segment.index]
+            for b, share in segment.shares.items():
+                needs = segment.survivors if segment.chosen is None else segment.chosen
+                if segment.chosen is not None or problem.demand_rps[b, t] < rates[b]:
+                    yield f"only_{b}_{j}_{t}_{segment.index}", total([(share, 1.0), (needs, -1.0)]) <= 0
 
 
 def a_zone_may_be_lost(program: Program) -> Iterator[Row]:

@@ -30,7 +30,7 @@ def monthly_prices(problem: PlanProblem, limit_s: float) -> Floats | None:
 
     From the linear program's dual values; None where it was not solved in time.
     """
-    program = build(problem, relaxed=True)
+    program = build(problem, relaxed=True, tight=True)
     if highs.run(program.model, limit_s=limit_s, whole=False).status != "solved":
         return None
     shape = (len(problem.options), len(problem.hours))

@@ -34,7 +34,7 @@ def rounded_up(problem: PlanProblem, limit_s: float) -> tuple[Program | None, fl
         The program whose columns hold the plan; None where rounding ran into a limit, or out of time.
     """
     deadline = time.monotonic() + limit_s
-    program = build(problem, relaxed=True)
+    program = build(problem, relaxed=True, tight=True)
     verdict = highs.run(program.model, limit_s=limit_s, whole=False)
     bound = verdict.objective if verdict.status == "solved" else verdict.bound
     while verdict.status == "solved" and time.monotonic() < deadline:

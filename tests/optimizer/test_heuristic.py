@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from optimizer import hourwise
-from optimizer.answer import answer, in_no_time, mended, values
+from optimizer.answer import answer, borrowed, bounded, in_no_time, mended, values
 from optimizer.problem import PlanProblem
 from optimizer.rounding import kept_running, one_option_each, rounded_up
 from optimizer.routing import level
@@ -46,6 +46,29 @@ def test_planning_hour_by_hour_brackets_the_least_cost(problem: PlanProblem) -> 
         if found.fleets is not None:
             assert least <= found.usd + ROUNDING
             assert [] == broken_rules(problem, found.fleets.running, found.fleets.survivors, found.fleets.share)
+
+
+@settings(max_examples=25)
+@given(problems())
+def test_a_bound_alone_is_not_above_the_least_cost(problem: PlanProblem) -> None:
+    """The rows that make it strong must be implied by the others."""
+    found = bounded(problem, 0.0, 10.0)
+    assert found.bound <= least_usd(problem) * (1 + ROUNDING) + ROUNDING
+
+
+def test_a_borrowed_plan_grows_to_what_its_hour_asks() -> None:
+    """Three instances carry 18; the hour asks for 40, so there are seven."""
+    small, large = option("a", 1.0, [6]), option("b", 5.0, [40])
+    found = borrowed(question([[40]], small, large), {"a": 3})
+    assert found.fleets is not None
+    assert [[7], [0]] == found.fleets.running.tolist()
+    assert (7.0, 0.0) == (found.usd, found.bound)
+
+
+def test_a_plan_of_options_that_cannot_serve_is_not_borrowed() -> None:
+    """An hour with another workload has no use for it."""
+    asked = question([[40], [40]], option("a", 1.0, [6, 0]), option("b", 5.0, [0, 40]))
+    assert borrowed(asked, {"a": 7}).fleets is None
 
 
 @settings(max_examples=25)

@@ -76,9 +76,8 @@ def test_a_long_plan_is_found_hour_by_hour_and_as_a_whole_alike(monkeypatch: pyt
     assert apart.lower_bound_usd_per_month <= whole.usd_per_month * (1 + 1e-9)
 
 
-def one_after_the_other(function: Any, asked: Any, deadline: float, *, fair: bool = True) -> list[Any]:
+def one_after_the_other(function: Any, asked: Any, deadline: float) -> list[Any]:
     """Stands in for the processes, whose start takes longer than such small questions."""
-    del fair
     return [function(*each, deadline - time.monotonic()) for each in asked]
 
 
