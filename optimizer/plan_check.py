@@ -15,10 +15,9 @@ from typing import Final
 
 from calibration.profile import Profile
 from calibration.schema import Flaw
-from calibration.source import did_you_mean, file_problem, printable
+from calibration.source import did_you_mean
 from optimizer.plan_spec import NO_PRICE, Candidate, PlanSpec, PlanWorkload, QuotaSpec
-from simulator.arrival_spec import RateSeriesArrivals, TraceArrivals
-from simulator.crosscheck import batch_range
+from simulator.crosscheck import batch_range, file_flaws
 from simulator.fleet_spec import Fleet
 
 MOST_SETTINGS: Final = 20_000
@@ -303,20 +302,6 @@ def _of_profile(
             yield Flaw(where, f"can get batches of {smallest}, which were not measured: {says}", None, f"{more}.")
 
 
-def _files(parts: PlanParts) -> Iterator[Flaw]:
-    named: list[tuple[Place, Path]] = []
-    for name, workload in parts.workloads.items():
-        arrivals = workload.arrivals
-        if isinstance(arrivals, TraceArrivals | RateSeriesArrivals) and arrivals.file is not None:
-            named.append((("workloads", name, "arrivals", "file"), arrivals.file))
-    if parts.prices is not None:
-        named.append((("prices",), parts.prices))
-    for path, file in named:
-        found = file_problem(file)
-        if found is not None:
-            yield Flaw(path, f"names a file that {found[0]}", f"'{printable(file)}'", found[1])
-
-
 def _amounts(parts: PlanParts) -> Iterator[Flaw]:
     total = 0
     for candidate in parts.candidates.values():
@@ -343,7 +328,7 @@ CHECKS: Final[tuple[Callable[[PlanParts], Iterator[Flaw]], ...]] = (
     _answer_sizes,
     _slowdowns,
     _batches,
-    _files,
+    file_flaws,
     _amounts,
 )
 """Every rule between entries."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 from calibration.profile import Profile
 from calibration.schema import Flaw
@@ -106,7 +106,20 @@ def _ends_by_itself(workload: Workload) -> bool:
     return isinstance(arrivals, TraceArrivals) or (isinstance(arrivals, RateSeriesArrivals) and not arrivals.repeat)
 
 
-def _files(parts: Parts) -> Iterator[Flaw]:
+class NamesFiles(Protocol):
+    """What of a scenario or a plan may name files."""
+
+    @property
+    def workloads(self) -> Mapping[str, Any]:
+        """What has ``arrivals``, by name."""
+
+    @property
+    def prices(self) -> Path | None:
+        """The user's own price list."""
+
+
+def file_flaws(parts: NamesFiles) -> Iterator[Flaw]:
+    """Which files that traffic or prices are to be read from cannot be opened?"""
     named: list[tuple[tuple[str, ...], Path]] = []
     for name, workload in parts.workloads.items():
         arrivals = workload.arrivals
@@ -281,7 +294,7 @@ def _expected_requests(parts: Parts, workload: Workload) -> tuple[float, str]:
 CHECKS: Final[tuple[Callable[[Parts], Iterator[Flaw]], ...]] = (
     _names,
     _times,
-    _files,
+    file_flaws,
     _model_instances,
     _batches,
     _closed_loops,

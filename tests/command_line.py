@@ -29,20 +29,21 @@ class Ran(NamedTuple):
 
 def simulate(*args: object) -> Ran:
     """Run ``simulate`` with these arguments."""
-    return _ran(simulator.main, "simulate", *args)
+    return ran_in_process(simulator.main, "simulate", *args)
 
 
 def calibrate(*args: object) -> Ran:
     """Run ``calibrate`` with these arguments."""
-    return _ran(calibration.main, "calibrate", *args)
+    return ran_in_process(calibration.main, "calibrate", *args)
 
 
 def optimize(*args: object) -> Ran:
     """Run ``optimize`` with these arguments."""
-    return _ran(optimizer.main, "optimize", *args)
+    return ran_in_process(optimizer.main, "optimize", *args)
 
 
-def _ran(main: Callable[[], None], *words: object) -> Ran:
+def ran_in_process(main: Callable[[], None], *words: object) -> Ran:
+    """Run a command line with these words, the first its name."""
     out, err = io.StringIO(), io.StringIO()
     before, handler = sys.argv, signal.getsignal(signal.SIGTERM)
     sys.argv = [*map(str, words)]
