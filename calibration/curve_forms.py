@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 from calibration.profile_file import Method
 
+_ALIKE: Final = 1e-9
+"""Relative difference of two losses that is rounding."""
+
 Floats = npt.NDArray[np.float64]
 Curve = Callable[[Floats], Floats]
 """Batch sizes (m,) to times (m,), or (r, m) where r resamples were fitted."""
@@ -115,7 +118,8 @@ def fit_two_parts(batch: Floats, ms: Floats, weights: Floats) -> TwoParts:
     """Which two straight parts leave the smallest relative errors, in weighted squares?
 
     The knee is tried at 64 places; for each, the three coefficients are the best that are not negative, found by
-    trying which of them are zero. No iteration, so no local optimum.
+    trying which of them are zero. No iteration, so no local optimum. Where a single point lies above the knee every
+    knee between it and the point before fits alike: the smallest is taken, so that rounding decides nothing.
 
     >>> sizes = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
     >>> found = fit_two_parts(sizes, TwoParts(8, 5, 0, 1).at(sizes), np.ones(6))
@@ -135,8 +139,8 @@ def fit_two_parts(batch: Floats, ms: Floats, weights: Floats) -> TwoParts:
         found = np.linalg.pinv(columns) @ root
         loss = ((columns @ found[..., None])[..., 0] - root) ** 2
         rated = np.where((found >= 0).all(axis=-1), loss.sum(axis=-1), np.inf)
-        index = int(np.argmin(rated))
-        if np.isfinite(rated[index]) and (best is None or rated[index] < best[0] * (1 - 1e-9) - 1e-15):
+        index = int(np.argmax(rated <= rated.min() * (1 + _ALIKE) + 1e-15))
+        if np.isfinite(rated[index]) and (best is None or rated[index] < best[0] * (1 - _ALIKE) - 1e-15):
             part = dict(zip(used, found[index].tolist(), strict=True))
             slow = part.get(1, 0.0)
             best = float(rated[index]), TwoParts(float(knees[index]), part.get(0, 0.0), slow, slow + part.get(2, 0.0))

@@ -341,3 +341,11 @@ def test_an_unstable_point_is_named_unless_what_measured_it_has_said_so() -> Non
 def test_no_curve_is_drawn_through_nothing(bad: list[CurvePoint]) -> None:
     with pytest.raises(ValueError, match=r"point|greater than 0"):
         fit_curve(bad)
+
+
+def test_a_knee_that_nothing_tells_is_the_smallest_that_fits() -> None:
+    """ResNet-50 on a V100 without its batch of 64: any knee from 32 to 128 fits alike, and rounding chose one."""
+    batch = np.array([1.0, 2, 4, 8, 16, 32, 128])
+    times = np.array([1.66375, 2.1645, 3.0745, 4.9475, 8.549, 15.664, 72.4075])
+    found = fit_two_parts(batch, times, np.ones(7))
+    assert 32 <= found.knee < 34
