@@ -28,24 +28,35 @@ FULL = Pace(device_s=3.0, batches=(1, 2, 3, 4, 5, 6, 7, 8), closed_s=5.0, open_s
 
 MAX_BATCH, DELAY_MS = 8, 5
 
+ATTEMPTS = 3
+"""How often a server is measured anew before its misses count: what the host of a virtual machine takes from it shows in
+no counter and passes, while a model that is wrong misses every time."""
+
 
 def judged(name: str, model: str, loads: tuple[float, ...], pace: Pace, folder: Path, error_table: list[str]) -> None:
     if not installed(name):
         pytest.skip(f"{name} is not installed")
     if model == "encoder":
         pytest.importorskip("torch")
-    with (
-        preferred(os.getpid()),
-        at_once() if model == "timed" else nullcontext(),
-        serving(name, model, folder, max_batch_size=MAX_BATCH, max_queue_delay_ms=DELAY_MS) as server,
-    ):
-        found = calibrated(server, folder, pace)
-        verdicts = compared(found, loads, folder, pace)
-    lines = ["", *found.lines(), HEADER, *(verdict.line(server) for verdict in verdicts)]
-    error_table += lines
-    if any(verdict.hopeless(server) for verdict in verdicts):
-        pytest.skip("the machine was too busy with other things to judge by it")
-    assert all(verdict.held for verdict in verdicts), "\n".join(lines)
+    missed = []
+    for attempt in range(ATTEMPTS):
+        kept = folder / str(attempt)
+        kept.mkdir()
+        with (
+            preferred(os.getpid()),
+            at_once() if model == "timed" else nullcontext(),
+            serving(name, model, kept, max_batch_size=MAX_BATCH, max_queue_delay_ms=DELAY_MS) as server,
+        ):
+            found = calibrated(server, kept, pace)
+            verdicts = compared(found, loads, kept, pace)
+        lines = ["", *found.lines(), HEADER, *(verdict.line(server) for verdict in verdicts)]
+        error_table += lines
+        if any(verdict.hopeless(server) for verdict in verdicts):
+            pytest.skip("the machine was too busy with other things to judge by it")
+        if all(verdict.held for verdict in verdicts):
+            return
+        missed += lines
+    raise AssertionError("\n".join(missed))
 
 
 @pytest.mark.parametrize("name", ["mosec"])

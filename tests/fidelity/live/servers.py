@@ -189,7 +189,8 @@ def preferred(pid: int) -> Iterator[None]:
     group = Path(f"/proc/{pid}/autogroup")
     before = "0"
     with contextlib.suppress(OSError):
-        before = group.read_text(encoding="ascii").split()[-1]
+        # "/autogroup-25 nice 0"; empty where a process belongs to no group of the kind.
+        before = (group.read_text(encoding="ascii").split() or [before])[-1]
         group.write_text("-15", encoding="ascii")
     try:
         yield
