@@ -71,7 +71,7 @@ def cover(
         Instance hours wanted, by row (an hour) and column (a type, maybe of one team).
     commitments
         In any order; their ``start_h`` and ``term_h`` count in the units of ``hour``.
-    on_demand_usd : (J,) or (T, J)
+    on_demand_usd : (J,), (1, J) or (T, J)
         What an instance hour costs without a commitment: the price that savings are measured against.
     instance_types : (J,)
         Type of each column; several columns may share one, and then share what covers it in proportion to what
