@@ -29,14 +29,14 @@ def with_capacity_columns(usage: Usage, rates: Rates, kept: Sequence[CapacityGua
         which of several regions.
     """
     sources = [_running(usage, guarantee)[0] for guarantee in kept]
-    idle: tuple[UsageKind, ...] = ("capacity",) * len(kept)
+    idle: UsageKind = "capacity"
     wider = replace(
         usage,
         instance_types=usage.instance_types + tuple(guarantee.instance_type for guarantee in kept),
         instances=np.hstack([usage.instances, np.zeros((usage.hours, len(kept)))]),
         regions=usage.regions + tuple(usage.regions[source] for source in sources),
         tags=usage.tags + ({},) * len(kept),
-        kinds=usage.kinds + idle,
+        kinds=usage.kinds + (idle,) * len(kept),
     )
     columns = [*range(len(usage.instance_types)), *sources]
     overhead = np.broadcast_to(np.asarray(rates.spot_overhead, dtype=np.float64), (len(usage.instance_types),))

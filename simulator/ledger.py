@@ -66,6 +66,8 @@ class Ledger:
     """(K,): as given."""
     blocks: tuple[Reservation, ...]
     """(B,): capacity blocks, as reservations that are paid all upfront."""
+    reserved_capacity: tuple[CapacityGuarantee, ...]
+    """On-demand capacity reservations, in the order of the last columns."""
     coverage: Coverage
     """What each commitment covered."""
     block_coverage: Coverage
@@ -220,6 +222,7 @@ def settle(
         rates=rates,
         commitments=tuple(commitments),
         blocks=blocks,
+        reserved_capacity=tuple(kept),
         coverage=coverage,
         block_coverage=in_blocks,
         spot_hours=usage.instances * spot * (1 + np.asarray(rates.spot_overhead, dtype=np.float64)),
