@@ -7,13 +7,20 @@ what a model is fitted to is cleaned apart (:mod:`optimizer.history_cleaning`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from optimizer.history_gaps import Fill, fill_gaps
+from optimizer.history_hours import Absent, hours_of
+from optimizer.history_steps import HOUR_S, Steps, sorted_rows, steps_of
+from optimizer.history_table import RowProblems, Table, read_table
+from optimizer.history_times import clock_changes, moments
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,6 +33,9 @@ POOLED: Final = "*"
 
 SEASONS_H: Final = {"day": 24, "week": 168, "year": 8_766}
 """Lengths of the seasons that demand may have, in hours; the year with its quarter of a day."""
+
+MOST_MISSING: Final = 0.2
+"""Share of the hours that may be missing: beyond a fifth, what is filled in would shape the answer."""
 
 FULL_CYCLES: Final = 2
 """So often a season must have been seen before it can be told from a trend."""
@@ -203,6 +213,107 @@ class History:
         if pool not in self.pools:
             raise ValueError(f"there is no pool {pool}; there are {', '.join(self.pools)}")
         return self.pools.index(pool)
+
+
+def load_history(
+    path: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    where: Mapping[str, str] | None = None,
+    step: str | None = None,
+    unit: Literal["instances", "requests_per_s", "requests"] = "instances",
+    within_hour: Literal["mean", "max"] = "mean",
+    absent: Absent = "auto",
+    fill: Fill = "week",
+    most_missing: float = MOST_MISSING,
+    timezone: str | None = None,
+) -> History:
+    """What did each pool want in each hour of this file?
+
+    Parameters
+    ----------
+    path
+        CSV with a header, plain or gzipped: ``timestamp,pool,demand``, or names that mean the same
+        (:data:`optimizer.history_table.KNOWN_NAMES`). Without a column of pools it is one series.
+    columns
+        Names of the columns ``timestamp``, ``pool`` and ``demand``, where they are others.
+    where
+        Only rows whose column has this text are read, for instance ``{"REGION_NUM": "3"}``.
+    step
+        Spacing of the rows, such as ``5min``; None: the most common one.
+    unit
+        What the numbers count. ``requests`` in each step become ``requests_per_s``.
+    within_hour
+        What stands for an hour that has several rows.
+    absent
+        What a time without any row means (:mod:`optimizer.history_hours`).
+    fill
+        What stands for hours that are missing (:mod:`optimizer.history_gaps`).
+    most_missing
+        Share of hours that may be missing.
+    timezone
+        IANA name of the zone whose clock wrote stamps that name none; None: UTC.
+
+    Raises
+    ------
+    InputError
+        With every problem and its line: the file cannot be read, a demand is negative or no number, rows contradict
+        each other, stamps are off the hour, mix zones or never were, too much is missing, all demand is 0.
+    """
+    problems = RowProblems(str(path))
+    table = read_table(path, problems, columns, where)
+    when = moments(table, timezone, problems)
+    rows, doubles, sorting = sorted_rows(table, when, problems)
+    jumps = clock_changes(rows.seconds, doubles.seconds) if when.naive else None
+    if jumps and doubles.contradict:
+        found, zone = jumps
+        remedy = f"If it is local time, whose clocks change, give its zone (timezone={zone})."
+        problems.add(None, table.columns.timestamp, "must be in UTC", found, remedy)
+    steps = steps_of(rows, table, step, problems)
+    problems.raise_if_any()
+    hours = hours_of(table, rows, steps, within_hour, absent, problems)
+    if not hours.demand.any():
+        raise problems.failure(None, "must have demand in some hour", "0 in all", "Check the column of demand.")
+    whole = fill_gaps(hours, table.pools, fill, most_missing, problems)
+    demand = whole.demand
+    if unit == "requests":
+        demand = demand / steps.step_s
+    notes = [*table.notes, *when.notes, *sorting, *steps.notes, *hours.notes, *whole.notes]
+    if jumps:
+        notes.append(
+            "{}, as in local time whose clocks change: if it is, give its zone, for instance {}".format(*jumps)
+        )
+    return History(
+        start=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hours.start_h),
+        pools=table.pools,
+        demand=demand,
+        first_h=hours.first_h,
+        last_h=hours.last_h,
+        filled=whole.filled,
+        unit="requests_per_s" if unit == "requests" else unit,
+        notes=(*notes, *_shape_notes(table, demand, steps)),
+        source=str(path),
+    )
+
+
+def _shape_notes(table: Table, demand: Floats, steps: Steps) -> list[str]:
+    """What the demand itself leaves open."""
+    notes = []
+    hours = len(demand)
+    short = [f"a season of a {name} needs {FULL_CYCLES * length:,}" for name, length in SEASONS_H.items()]
+    short = short[len(seasons_within(hours)) :]
+    if short:
+        notes.append(f"{hours:,} hours: {', '.join(short)}")
+    constant = [name for name, values in zip(table.pools, demand.T, strict=True) if len(set(values[values > 0])) == 1]
+    if constant and (steps.step_s <= HOUR_S).all():
+        listed = ", ".join(constant[:5]) + (" and others" if len(constant) > 5 else "")
+        notes.append(f"demand is always the same where there is any: {listed}")
+    nothing = [name for pool, name in enumerate(table.pools) if not demand[:, pool].any()]
+    if nothing:
+        notes.append(
+            f"pools without any demand: {', '.join(nothing[:5])}" + (" and others" if len(nothing) > 5 else "")
+        )
+    return notes
 
 
 def seasons_within(hours: int) -> tuple[int, ...]:
