@@ -88,9 +88,9 @@ class RiskMeasure:
     """What is made small: a mean, or a mean and how bad it gets in the worst scenarios.
 
     (1 - weight) E[Q] + weight CVaR_level[Z], with Z = Q, the cost (``cvar_cost``), or Z = Q - Q^wait-and-see, the
-    regret (``cvar_regret``: what was paid beyond what it would have cost to buy for this very scenario). The two point in
-    opposite directions: costs are highest where demand is, so CVaR of cost buys more; regret is also high where demand
-    shrinks and what was bought lies idle.
+    regret (``cvar_regret``: what was paid beyond what it would have cost to buy for this very scenario). The two point
+    in opposite directions: costs are highest where demand is, so CVaR of cost buys more; regret is also high where
+    demand shrinks and what was bought lies idle.
 
     References
     ----------
@@ -114,6 +114,34 @@ class RiskMeasure:
     def matters(self) -> bool:
         """Whether more than the mean counts."""
         return self.kind != "none" and self.weight > 0
+
+    def of(self, usd: Floats, probability: Floats, hindsight_usd: Floats | None = None) -> float:
+        """What is made small, for costs that are known by scenario?
+
+        Parameters
+        ----------
+        usd : (S,)
+            Cost of each scenario.
+        probability : (S,)
+            Of each scenario.
+        hindsight_usd : (S,)
+            Wait-and-see cost, subtracted for the regret.
+
+        Examples
+        --------
+        The mean is 2.5, the mean of the worst quarter 4:
+
+        >>> RiskMeasure("cvar_cost", 0.5, 0.75).of(np.array([1.0, 2.0, 3.0, 4.0]), np.full(4, 0.25))
+        3.25
+        """
+        mean = float(probability @ usd)
+        if not self.matters:
+            return mean
+        bad = usd - hindsight_usd if self.kind == "cvar_regret" and hindsight_usd is not None else usd
+        worst = np.argsort(-bad, kind="stable")
+        reached = np.minimum(np.cumsum(probability[worst]), 1 - self.level)
+        tail = float(np.diff(reached, prepend=0.0) @ bad[worst]) / (1 - self.level)
+        return (1 - self.weight) * mean + self.weight * tail
 
 
 @dataclass(frozen=True)
@@ -149,10 +177,7 @@ class CommitmentProblem:
         if faults:
             raise ValueError("; ".join(faults))
         for name in ("on_demand_usd", "demand", "weight_h", "probability"):
-            kept = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
-            kept = (
-                kept.copy() if kept is getattr(self, name) and kept.flags.writeable and kept.size < 1e5 else kept.view()
-            )
+            kept = np.ascontiguousarray(getattr(self, name), dtype=np.float64).view()
             kept.flags.writeable = False
             object.__setattr__(self, name, kept)
 
@@ -208,6 +233,18 @@ class CommitmentProblem:
     def usd_of_a_unit(self) -> Floats:
         """(P,) what a unit of each purchase costs over all hours, used or not."""
         return np.array([p.usd_per_h * float(self.weight_h @ p.active) for p in self.purchases], dtype=np.float64)
+
+    @cached_property
+    def limits(self) -> tuple[tuple[str, Floats, float], ...]:
+        """Name, (P,) dollars of a unit, and most dollars together, of each limit over all purchases."""
+        found = []
+        if self.max_upfront_usd is not None:
+            upfront = np.array([p.upfront_usd for p in self.purchases], dtype=np.float64)
+            found.append(("paid upfront", upfront, self.max_upfront_usd))
+        if self.max_committed_share is not None:
+            most = self.max_committed_share * float(self.probability @ self.on_demand_only_usd)
+            found.append(("committed", self.usd_of_a_unit, most))
+        return tuple(found)
 
     @cached_property
     def min_units(self) -> Floats:
