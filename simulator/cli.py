@@ -259,7 +259,7 @@ def import_prices(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help="aws-price-list (EC2, JSON), aws-savings-plan (JSON), skypilot (a cloud's vms.csv), or csv (your own).",
+            help="aws-price-list (EC2), aws-savings-plan, skypilot (a cloud's vms.csv), or csv (your own).",
         ),
     ],
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file to read.")],

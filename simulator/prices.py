@@ -223,7 +223,7 @@ def find_price(
             ]
         if rows:
             return _choose(rows, wanted)
-    raise _missing(catalogues, instance_type, provider, region, wanted)
+    raise _missing(catalogues, instance_type, provider, region, wanted, unit)
 
 
 def _choose(rows: Sequence[Price], price_type: str) -> Price:
@@ -287,7 +287,12 @@ def _ambiguous(rows: Sequence[Price], price_type: str) -> PriceError:
 
 
 def _missing(
-    catalogues: Sequence[PriceCatalogue], instance_type: str, provider: str | None, region: str | None, price_type: str
+    catalogues: Sequence[PriceCatalogue],
+    instance_type: str,
+    provider: str | None,
+    region: str | None,
+    price_type: str,
+    unit: str,
 ) -> PriceError:
     """The error that says what is missing and what there is instead."""
     listed = [price for catalogue in catalogues for price in catalogue.by_type.get(instance_type, ())]
@@ -303,6 +308,10 @@ def _missing(
         types = ", ".join(sorted({_spoken(price.price_type) for price in listed}))
         rule = f"{instance_type} must have a price of type {_spoken(price_type)}, the catalogue lists {types}"
         return PriceError("instance_type", rule, None, f"{own[0].upper()}{own[1:]}.")
+    if not any(price.price_type == price_type and price.unit == unit for price in listed):
+        rule = f"{instance_type} must have a price of type {_spoken(price_type)} per {unit.replace('_', ' ')}"
+        units = ", ".join(sorted({price.unit for price in listed if price.price_type == price_type}))
+        return PriceError("instance_type", rule, f"prices per {units}", f"{own[0].upper()}{own[1:]}.")
     right_type = [price for price in listed if price.price_type == price_type]
     key = "provider" if provider and not any(same_name(price.provider, provider) for price in right_type) else "region"
     rule = f"{instance_type} must have a listed {_spoken(price_type)} price in {where}"
