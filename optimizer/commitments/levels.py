@@ -158,7 +158,7 @@ def lasting_change(levels: Floats) -> float:
     if len(change) < 4:
         return UNKNOWN_CHANGE
     robust = MAD_TO_SD * float(np.median(np.abs(change - np.median(change))))
-    return max(robust, 0.5 * float(change.std())) / step**0.5
+    return float(max(robust, 0.5 * float(change.std())) / np.sqrt(step))
 
 
 UNKNOWN_CHANGE: Final = 0.1

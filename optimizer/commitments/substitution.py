@@ -97,8 +97,8 @@ def moved(paths: Floats, who: Newcomers, shares: Floats, block_h: int, rng: np.r
     """
     futures, blocks, _ = paths.shape
     moves = rng.permutation(np.arange(futures) < round(CHANCE_OF_MOVE * futures))
-    half = rng.uniform(*HALF_MOVED_WEEKS, futures)[:, np.newaxis]
-    steep = rng.uniform(*STEEPNESS_PER_WEEK, futures)[:, np.newaxis]
+    half = rng.uniform(*HALF_MOVED_WEEKS, size=(futures, 1))
+    steep = rng.uniform(*STEEPNESS_PER_WEEK, size=(futures, 1))
     week = np.arange(1, blocks + 1) * (block_h / WEEK_H)
     left = (1 + np.exp(-steep * half)) / (1 + np.exp(steep * (week - half)))
     left = np.where(moves[:, np.newaxis], left, 1.0)
