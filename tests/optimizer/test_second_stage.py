@@ -1,4 +1,4 @@
-"""Given commitments, an hour costs what the ledger's order makes of it, and the bound holds wherever else one stands."""
+"""Given commitments, an hour costs what the ledger's order makes of it, and the bound holds wherever one stands."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ def test_disagreeing_commitments_are_bounded_by_their_best_use() -> None:
     """
     rates = {"narrow": [1 / 2.0, 1 / 1.9], "wide": [1 / 1.5, 1 / 1.1]}
     purchases = tuple(spend(each, 1, name=name, wide=name == "wide") for name, each in rates.items())
-    problem = CommitmentProblem(
-        ("a", "b"), np.ones(2), np.array([[[2.0, 1.9]]]), np.ones(1), np.ones(1), purchases
-    )
+    problem = CommitmentProblem(("a", "b"), np.ones(2), np.array([[[2.0, 1.9]]]), np.ones(1), np.ones(1), purchases)
     found, units = SecondStage(problem).settle(np.ones(2)), np.ones(2)
     assert 3.9 - 2.0 - 1.1 == pytest.approx(found.on_demand_usd[0])
     assert found.constant_usd[0] - found.saved_usd[0] @ units <= 3.9 - 1.9 - 1.5 + 1e-9
