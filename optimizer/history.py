@@ -264,6 +264,8 @@ def load_history(
     table = read_table(path, problems, columns, where)
     when = moments(table, timezone, problems)
     rows, doubles, sorting = sorted_rows(table, when, problems)
+    if not len(rows.row):
+        problems.raise_if_any()
     jumps = clock_changes(rows.seconds, doubles.seconds) if when.naive else None
     if jumps and doubles.contradict:
         found, zone = jumps

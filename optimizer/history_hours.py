@@ -34,6 +34,9 @@ NEVER_NEAR_ZERO: Final = 0.1
 WINDOW_H: Final = 168
 """Hours before and after a silence that say whether demand was near 0."""
 
+SELDOM: Final = 0.1
+"""A file that writes zeros, and is without rows for a smaller share of the time, writes all of its zeros."""
+
 FEWEST_WITNESSES: Final = 24
 """Rows around a silence without which it is taken as demand 0."""
 
@@ -96,9 +99,7 @@ def hours_of(
             demand=demand[mine],
             pools=len(pools),
         )
-        absent_is_zero = absent == "zero" or (absent == "auto" and table.columns.pool is not None)
-        if absent == "auto" and (group.demand == 0).any():
-            absent_is_zero = False
+        absent_is_zero = _absent_is_zero(group, absent, grouped=table.columns.pool is not None)
         gap, why = _gaps(group, may_be_zero=absent_is_zero, may_be_gap=absent != "zero")
         notes += why
         part, unknown, first, last = _hourly(group, gap, within_hour, absent_is_zero=absent_is_zero)
@@ -165,6 +166,17 @@ def _refuse_long(table: Table, rows: Rows, hours: int, problems: RowProblems) ->
     raise problems.failure(int(table.line[last]), rule, found, remedy)
 
 
+def _absent_is_zero(group: _Group, absent: Absent, *, grouped: bool) -> bool:
+    """Whether a time without any row may be demand 0."""
+    if absent != "auto":
+        return absent == "zero"
+    if not grouped:
+        return False
+    span = int(group.slot.max() - group.slot.min()) + 1
+    seldom_silent = span - len(np.unique(group.slot)) <= SELDOM * span
+    return not (seldom_silent and (group.demand == 0).any())
+
+
 def _gaps(group: _Group, *, may_be_zero: bool, may_be_gap: bool) -> tuple[Bools, list[str]]:
     """Which slots, between the first and the last row of the group, are without the rows that they should have?"""
     total = np.zeros(group.slots)
@@ -184,7 +196,17 @@ def _gaps(group: _Group, *, may_be_zero: bool, may_be_gap: bool) -> tuple[Bools,
 
 
 def _never_near_zero_around(silent: Bools, present: Bools, total: Floats, window: int) -> Bools:
-    """Which silences stand in the midst of demand that is never near 0?"""
+    """Which silences stand in the midst of demand that is never near 0, and do not come again by day or week?"""
+
+    def recurs(begin: int, end: int) -> bool:
+        """Whether half of a silence is silent a day or a week away, outside itself."""
+        for offset in (-window, -window // 7, window // 7, window):
+            other = np.arange(begin, end) + offset
+            other = other[(other >= 0) & (other < len(silent)) & ((other < begin) | (other >= end))]
+            if len(other) and 2 * int(silent[other].sum()) >= end - begin:
+                return True
+        return False
+
     gap = np.zeros_like(silent)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], silent, [False])).astype(np.int8)))
     at = np.flatnonzero(present)
@@ -192,6 +214,8 @@ def _never_near_zero_around(silent: Bools, present: Bools, total: Floats, window
     for begin, end in edges.reshape(-1, 2):
         near = slice(np.searchsorted(at, begin - window), np.searchsorted(at, end + window))
         around = values[near]
+        if recurs(begin, end):
+            continue
         if len(around) >= FEWEST_WITNESSES and around.min() >= NEVER_NEAR_ZERO * np.median(around):
             gap[begin:end] = 2 * len(around) > end - begin
     return gap

@@ -25,6 +25,9 @@ Bools = npt.NDArray[np.bool_]
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 
+USUAL_STEPS_S: Final = 60 * np.array([1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60])
+"""Whole minutes that divide an hour."""
+
 SHORT_STEPS: Final = 0.05
 """Share of spacings of an hour at most from which on the step is one of them: pools that are seldom wanted have rows
 far apart, but those of a daily file are never an hour apart."""
@@ -128,7 +131,7 @@ def steps_of(rows: Rows, table: Table, step: str | None, problems: RowProblems) 
         ``step`` is no duration, or fits neither into an hour nor an hour into it.
     """
     same_pool = np.diff(rows.pool) == 0
-    spacing, of_pool = np.diff(rows.seconds)[same_pool], rows.pool[1:][same_pool]
+    spacing, of_pool = _without_jitter(np.diff(rows.seconds)[same_pool]), rows.pool[1:][same_pool]
     told = None if step is None else _told(step)
     common = told or _common(spacing, grouped=table.columns.pool is not None)
     step_s = np.full(len(table.pools), common, dtype=np.int64)
@@ -140,18 +143,20 @@ def steps_of(rows: Rows, table: Table, step: str | None, problems: RowProblems) 
                 usual, times = _mode(own)
                 if common < usual <= HOUR_S and 2 * times > len(own):
                     step_s[pool] = usual
-    for odd in sorted({int(s) for s in step_s if not _fits_hours(int(s))}):
+    odd_steps = sorted({int(s) for s in step_s if not _fits_hours(int(s))})
+    for odd in odd_steps:
         rule = "must have a step that divides an hour, or whole hours"
         remedy = "Aggregate it to hours first, or give the step that is meant (step=1h)."
         problems.add(None, table.columns.timestamp, rule, duration(odd), remedy)
-    problems.raise_if_any()
+    if odd_steps:
+        problems.raise_if_any()
     snapped, notes = _onto_grid(rows, table, step_s, problems)
     for position in np.flatnonzero(same_pool & (np.diff(snapped) == 0) & (np.diff(rows.seconds) > 0)) + 1:
         row = rows.row[position]
         rule = f"must stand {duration(int(step_s[rows.pool[position]]))} apart like most"
         stamp = table.stamps[table.stamp[row]].strip()
         problems.add(int(table.line[row]), table.columns.timestamp, rule, repr(stamp), "Keep one of the two rows.")
-    _refuse_mixed(rows, table, step_s, problems)
+    _refuse_mixed(rows._replace(seconds=snapped), table, step_s, problems)
     return Steps(step_s, snapped, _about(table, step_s) + notes)
 
 
@@ -170,6 +175,17 @@ def _told(step: str) -> int:
 
 def _fits_hours(step_s: int) -> bool:
     return step_s > 0 and (HOUR_S % step_s == 0 or step_s % HOUR_S == 0)
+
+
+def _without_jitter(spacing: Ints) -> Ints:
+    """Spacings brought to the nearest usual step, where one is near.
+
+    >>> _without_jitter(np.array([3_598, 301, 420, 86_401]))
+    array([ 3600,   300,   420, 86400])
+    """
+    nearest = USUAL_STEPS_S[np.argmin(np.abs(spacing[:, np.newaxis] - USUAL_STEPS_S), axis=1)]
+    nearest = np.where(spacing > HOUR_S, (spacing + HOUR_S // 2) // HOUR_S * HOUR_S, nearest)
+    return np.where(np.abs(spacing - nearest) <= np.minimum(nearest // 10, MOST_JITTER_S // 2), nearest, spacing)
 
 
 def _common(spacing: Ints, *, grouped: bool) -> int:
@@ -200,6 +216,8 @@ def _onto_grid(rows: Rows, table: Table, step_s: Ints, problems: RowProblems) ->
     ends = np.searchsorted(rows.pool, np.arange(len(table.pools) + 1))
     for pool in range(len(table.pools)):
         mine = slice(ends[pool], ends[pool + 1])
+        if ends[pool] == ends[pool + 1]:
+            continue  # none of its rows could be read
         grid = int(grid_s[pool])
         offset = _mode(rows.seconds[mine] % grid)[0]
         offsets.add(offset if grid == HOUR_S else 0)
