@@ -81,7 +81,7 @@ def entries(text: str, file: str, depths: Mapping[str, int]) -> Iterator[tuple[t
             raise InputError([file_problem(file, "must be a JSON object", "Name AWS's file as it was fetched.")])
         end = yield from _members(decoder, text, start, (), depths)
         if _skip(text, end) != len(text):
-            raise json.JSONDecodeError("Extra data", text, end)
+            raise json.JSONDecodeError("Extra data", text, _skip(text, end))
     except json.JSONDecodeError as error:
         rule = f"must be valid JSON: {error.msg[0].lower()}{error.msg[1:]}"
         remedy = "A file cut short must be fetched again."

@@ -1,8 +1,9 @@
 """How often and how far do prices move, and what does a promise lose when the on-demand price is cut?
 
-A commitment fixes a price for years; what it is compared with does not stand still. On Google's list the on-demand
-and committed prices of a machine moved once in years and mostly upwards, while spot prices moved several times a year
-by 5 to 40 percent; AWS cut two generations of GPUs by a third and more at once (:data:`KNOWN_CUTS`).
+A commitment fixes a price for years; what it is compared with does not stand still. On a weekly record of Google's
+list (7 machines in 3 regions, 2022 to 2026) an on-demand price moved once in 3.5 years, 12 rises of up to 34 % and 9
+cuts of up to 12 %, committed prices with it, and a spot price five times a year, mostly by 5 % and once by -54 %. AWS
+cut two generations of GPUs by a third and more at once (:data:`KNOWN_CUTS`).
 """
 
 from __future__ import annotations

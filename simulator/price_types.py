@@ -78,7 +78,8 @@ def unplanned_note(price_types: Iterable[str]) -> str | None:
         return None
     said = []
     for name, rows in unknown.items():
-        near = difflib.get_close_matches(name, PLAN_BY_PRICE_TYPE, n=2, cutoff=0.75)
+        longer = [plan for plan in PLAN_BY_PRICE_TYPE if plan.startswith(f"{name}_")]
+        near = longer[:3] or difflib.get_close_matches(name, PLAN_BY_PRICE_TYPE, n=2, cutoff=0.75)
         hint = f", near {' or '.join(near)}" if near else ""
         said.append(f"{name} ({rows} row{'s' * (rows > 1)}{hint})")
     return f"no purchase plan is called {', '.join(said)}: never taken for a plan's rate"
