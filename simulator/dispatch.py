@@ -119,7 +119,14 @@ def cover(
     budget = _committed(commitments, at)
     committed = budget.copy()
     covered = np.zeros((len(commitments) if itemise else 0, len(lots.first), rows))
-    pairs = _pairs(commitments, lots, places if regions is not None else None, instance_types, idle)
+    pairs = _pairs(
+        commitments,
+        lots,
+        places if regions is not None else None,
+        instance_types,
+        idle,
+        [bool(row.any()) for row in budget],
+    )
     for order, hours in _orders(pairs, commitments, price[:, lots.first], rows):
         for pair in order:
             _take(pairs[pair], left, budget, covered, hours)
@@ -215,10 +222,11 @@ def _pairs(
     places: Sequence[str] | None,
     instance_types: Sequence[str],
     idle: Sequence[bool],
+    active: Sequence[bool],
 ) -> list[Pair]:
     pairs = []
     for number, commitment in enumerate(commitments):
-        for lot, column in enumerate(lots.first):
+        for lot, column in enumerate(lots.first if active[number] else ()):
             if places is not None and commitment.region not in {"", places[column]}:
                 continue
             instance_type = instance_types[column]
@@ -238,13 +246,14 @@ def _orders(
     """Orders of the pairs, each with the hours in which it holds; more than one only where prices change."""
     if price.shape[0] == 1:
         return [(_order(pairs, commitments, price[0]), slice(None))]
-    distinct, which = np.unique(price, axis=0, return_inverse=True)
+    changes = np.concatenate(([0], 1 + np.flatnonzero((price[1:] != price[:-1]).any(axis=1))))
+    distinct, which = np.unique(price[changes], axis=0, return_inverse=True)
     members: dict[tuple[int, ...], list[int]] = {}
     for number, row in enumerate(distinct):
         members.setdefault(_order(pairs, commitments, row), []).append(number)
     if len(members) == 1:
         return [(next(iter(members)), slice(None))]
-    which = which.reshape(rows)
+    which = np.repeat(which.reshape(-1), np.diff(np.append(changes, rows)))
     return [(order, np.flatnonzero(np.isin(which, numbers))) for order, numbers in members.items()]
 
 

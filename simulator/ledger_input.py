@@ -57,7 +57,7 @@ class Usage:
         instances.setflags(write=False)
         object.__setattr__(self, "instances", instances)
         for name, default in (("regions", ""), ("tags", {}), ("kinds", "on_demand")):
-            given = tuple(getattr(self, name)) or (default,) * columns
+            given: tuple[object, ...] = tuple(getattr(self, name)) or (default,) * columns
             if len(given) != columns:
                 raise ValueError(f"{name} must have an entry for each of {columns} columns, got {len(given)}")
             object.__setattr__(self, name, given)

@@ -299,3 +299,45 @@ def test_focus_draft_payments(commitment: Commitment, list_usd: float, one_time:
     assert summed(used, "EffectiveCost") == Decimal(day)
     assert summed(used, "BilledCost") == Decimal("0.00")
     assert {cents(row["ListCost"]) for row in used} == {cents(list_usd)}
+
+
+def test_the_two_hours_of_the_documentation() -> None:
+    """docs/ledger.md, "Two hours, worked": every amount of its table."""
+    usage = Usage(
+        datetime(2027, 1, 1, tzinfo=UTC),
+        ("g6.xlarge", "g5.xlarge"),
+        np.array([[5.0, 3.0], [1.0, 0.0]]),
+        regions=("us-east-1",) * 2,
+    )
+    promises = [
+        SpendCommitment("compute plan", 1.00, {"g6.xlarge": 0.60, "g5.xlarge": 0.80}, 0, YEAR_H),
+        SpendCommitment("g6 plan", 1.12, {"g6.xlarge": 0.56}, 0, YEAR_H, region="us-east-1", wide=False),
+        Reservation("ri", "g6.xlarge", 2, 0.50, 0, YEAR_H, 2_190.0, "us-east-1"),
+    ]
+    ledger = settle(usage, Rates(np.array([0.80, 1.00])), promises)
+    table = [[str(cents(usd)) for usd in column] for column in ledger.hourly.columns()]
+    assert [table[0], table[2], table[3]] == [["7.00", "0.80"], ["5.62", "3.12"], ["4385.12", "2.62"]]
+    rows = list(focus_rows(ledger, period="hour"))
+    lines = {
+        (row["ChargePeriodStart"], row["CommitmentDiscountId"], row["SkuId"]): (
+            str(cents(row["PricingQuantity"])),
+            str(cents(row["EffectiveCost"])),
+        )
+        for row in rows
+        if row["ChargeCategory"] == "Usage" and row["CommitmentDiscountStatus"] != "Unused"
+    }
+    first, second = "2027-01-01T00:00:00Z", "2027-01-01T01:00:00Z"
+    assert lines == {
+        (first, "ri", "g6.xlarge"): ("2.00", "1.00"),
+        (first, "g6 plan", "g6.xlarge"): ("2.00", "1.12"),
+        (first, "compute plan", "g6.xlarge"): ("1.00", "0.60"),
+        (first, "compute plan", "g5.xlarge"): ("0.50", "0.40"),
+        (first, None, "g5.xlarge"): ("2.50", "2.50"),
+        (second, "ri", "g6.xlarge"): ("1.00", "0.50"),
+    }
+    unused = {
+        row["CommitmentDiscountId"]: str(cents(row["EffectiveCost"]))
+        for row in rows
+        if row["CommitmentDiscountStatus"] == "Unused"
+    }
+    assert unused == {"ri": "0.50", "g6 plan": "1.12", "compute plan": "1.00"}
