@@ -144,12 +144,12 @@ def _period(
     ratio = ratios(market)
     scenarios = futures_of(known, paid, futures=futures, seed=seed)
     recommendation = recommend(scenarios, market, None, preferences, time_limit_s=TIME_LIMIT_S)
-    recommended = np.zeros(len(market.pools))
-    for bought in recommendation.bought:
-        if bought.start_h == 0:
-            recommended[market.pools.index(bought.offer.pool)] += bought.units
     best = [0.0 if np.isnan(r) else best_units(wanted, r) for wanted, r in zip(came.T, ratio, strict=True)]
-    units = {RECOMMENDED: recommended, **units_by_rule(known.demand, ratio, paid), HINDSIGHT: np.array(best)}
+    units = {
+        RECOMMENDED: recommendation.units_of_pools,
+        **units_by_rule(known.demand, ratio, paid),
+        HINDSIGHT: np.array(best),
+    }
     share = {name: paid_share(came, each, ratio, market.on_demand_usd) for name, each in units.items()}
     return Period(known.end, paid, start, units, share)
 

@@ -39,7 +39,8 @@ OUTLIER_MADS: Final = 2.5
 """Deviations beyond which a level is an accident: a holiday, an outage, a launch."""
 
 SMALLEST_SHARE: Final = 0.02
-"""Of the highest level: logarithms are taken of no less, so that an idle week is low and not infinitely low."""
+"""Of the highest level: logarithms are taken of no less, unless demand is lower now, so that an idle week is low and
+not infinitely low."""
 
 
 class Line(NamedTuple):
@@ -104,7 +105,8 @@ def logarithms(levels: Floats) -> Floats:
     >>> logarithms(np.full(12, np.e)).round(6)[:3]
     array([1., 1., 1.])
     """
-    return without_accidents(np.log(np.maximum(levels, SMALLEST_SHARE * levels.max())))
+    least = min(SMALLEST_SHARE * levels.max(), max(levels[-2:].mean(), 1e-9 * levels.max()))
+    return without_accidents(np.log(np.maximum(levels, least)))
 
 
 def without_accidents(levels: Floats) -> Floats:

@@ -99,6 +99,15 @@ class Recommendation:
         """The same of each rule of thumb, in the same scenarios."""
         return {name: expected_share(self.problem, self.market, units) for name, units in self.rules.items()}
 
+    @property
+    def units_of_pools(self) -> Floats:
+        """(P,) instances promised of each pool from now on, promises of dollars left out."""
+        units = np.zeros(len(self.market.pools))
+        for bought in self.bought:
+            if bought.start_h == 0 and bought.offer.kind == "instances":
+                units[self.market.pools.index(bought.offer.pool)] += bought.units
+        return units
+
     def begins(self, purchase: Bought) -> datetime:
         """When a purchase begins."""
         return self.start + timedelta(hours=purchase.start_h)
