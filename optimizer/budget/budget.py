@@ -90,11 +90,13 @@ class PurchaseLine:
 
     name: str
     pool: str
-    """Instance type."""
+    """Instance type; several of a promise of dollars."""
     provider: str
     region: str
     plan: str
     """By its name in price lists: ``cud_3y``."""
+    unit: str
+    """``instances``, or ``USD/h`` at discounted rates."""
     units: float
     start: dt.date
     end: dt.date
@@ -102,6 +104,7 @@ class PurchaseLine:
     usd_per_hour: float
     """Effective price of one unit."""
     on_demand_usd_per_hour: float
+    """What a unit buys, on demand; of a dollar the most that it buys."""
     upfront_usd: float
     """For all units, at once."""
     term_usd: float

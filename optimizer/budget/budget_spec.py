@@ -136,8 +136,9 @@ class LimitsSpec(Entry):
 
     max_upfront_usd: UsdLimit | None = None
     """Most that may be paid at once, over all purchases."""
-    max_commitment_usd_per_hour: UsdLimit | None = None
-    """Most that may be promised an hour, over all purchases that run at the same time."""
+    max_committed_share: Share | None = None
+    """Most that may be promised, over all hours until the last term ends, as a share of what everything would cost on
+    demand."""
 
 
 class RiskSpec(Entry):
@@ -216,6 +217,8 @@ class BudgetSpec(Entry):
     purchases: tuple[PlanName, ...] = ()
     """Purchase plans that may be used, by their names in price lists, as in ``[cud_1y, cud_3y]``; what no promise
     covers is bought on demand."""
+    ladder: Span | None = None
+    """Promises may begin every so many months, as in ``3mo``; default: in the first hour, and when one has ended."""
     limits: LimitsSpec = LimitsSpec()
     """What may be promised at most."""
     risk: RiskSpec = RiskSpec()
@@ -257,9 +260,9 @@ class BudgetSpec(Entry):
                 rule = "has no effect without purchases"
                 yield Flaw(("limits", key), rule, remedy="Name purchase plans, or leave it out.")
             return
-        if limits.max_commitment_usd_per_hour == 0:
+        if limits.max_committed_share == 0:
             rule = "contradicts purchases: nothing may be promised"
-            yield Flaw(("limits", "max_commitment_usd_per_hour"), rule, remedy="Raise it, or leave purchases out.")
+            yield Flaw(("limits", "max_committed_share"), rule, remedy="Raise it, or leave purchases out.")
         if limits.max_upfront_usd == 0 and all(plan.payment != "no_upfront" for plan in plans):
             rule = "contradicts purchases: every plan that may be used is paid upfront"
             yield Flaw(("limits", "max_upfront_usd"), rule, remedy="Raise it, or allow a plan without upfront payment.")

@@ -26,9 +26,9 @@ from optimizer.budget.fleet_of_demand import FleetTable, fleet_tables
 from optimizer.budget.focus import FocusMean
 from optimizer.budget.monthly import Columns, Settled, periods, settle_paths, shares, spread
 from optimizer.budget.offers import Offers, offers_of
-from optimizer.budget.purchases import Bought, Buyer, Needs, default_buyer, newsvendor
+from optimizer.budget.purchases import Bought, Buyer, Needs, by_lookback, default_buyer, newsvendor
 from optimizer.budget.what_ifs import what_ifs
-from simulator.purchase_plan import PLAN_BY_PRICE_TYPE
+from simulator.purchase_plan import HOURS_PER_YEAR, PLAN_BY_PRICE_TYPE
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,6 +65,19 @@ class _Fleets:
     def every(self, demand: DemandPaths) -> Iterator[Floats]:
         """The same for each future."""
         return (self.of(demand, path) for path in range(demand.count))
+
+    def past(self) -> Floats:
+        """(T, P) instances that the hours which all histories share would have needed."""
+        histories = self.question.history
+        start = max(history.start for history in histories.values())
+        end = min(history.end for history in histories.values())
+        hours = max((end - start) // dt.timedelta(hours=1), 0)
+        found = np.zeros((hours, len(self.offers.types)))
+        for table in self.tables:
+            history = histories[table.workload]
+            first = (start - history.start) // dt.timedelta(hours=1)
+            found += table.fleet(history.rps[first : first + hours]) @ self.to_type
+        return found
 
     def pooled(self, demand: DemandPaths) -> Floats:
         """(S, H, P) instances by type, whoever asks for them."""
@@ -112,7 +125,9 @@ def budget(
         ahead, known_h = _hours_ahead(question)
         demand = demand_paths(question, known_h, forecaster=forecaster)
     with _timed(timing, "fleets"):
-        tables = fleet_tables(question.plan, _ranges(demand), jobs=jobs, cluster=cluster, cache=cache, watch=watch)
+        tables = fleet_tables(
+            question.plan, _ranges(question, demand), jobs=jobs, cluster=cluster, cache=cache, watch=watch
+        )
     fleets = _Fleets(question, tables, offers)
     within = demand.first(question.hours)
     watch.stage("choosing purchases")
@@ -177,37 +192,39 @@ def _hours_ahead(question: BudgetQuestion) -> tuple[int, int]:
     return ahead, max(question.hours, min(ahead, reach))
 
 
-def _ranges(demand: DemandPaths) -> dict[str, tuple[float, float]]:
-    """Least demand above 0 and most, over all futures, by workload."""
-    return {
-        name: (float(paths[paths > 0].min()), float(paths.max())) if (paths > 0).any() else (1.0, 1.0)
-        for name, paths in demand.rps.items()
-    }
+def _ranges(question: BudgetQuestion, demand: DemandPaths) -> dict[str, tuple[float, float]]:
+    """Least demand above 0 and most, over all futures and the past, by workload."""
+    found = {}
+    for name, paths in demand.rps.items():
+        asked = [part[part > 0] for part in (paths, question.history[name].rps)]
+        found[name] = (min(float(part.min(initial=np.inf)) for part in asked), max(float(p.max()) for p in asked))
+    return found
 
 
 def _bought(
     question: BudgetQuestion, fleets: _Fleets, demand: DemandPaths, ahead: int, buyer: Buyer
 ) -> tuple[tuple[Bought, ...], Mapping[str, tuple[Bought, ...]]]:
     """What is bought, and what other rules would buy."""
-    if not fleets.offers.offers:
+    if not fleets.offers.market.offers:
         return (), {}
-    spec, types = question.spec, fleets.offers.types
+    spec = question.spec
     pooled = fleets.pooled(demand)
     missing = ahead - pooled.shape[1]
     if missing > 0:
-        year = pooled[:, -min(8_760, pooled.shape[1]) :]
+        year = pooled[:, -min(HOURS_PER_YEAR, pooled.shape[1]) :]
         pooled = np.concatenate([pooled, np.take(year, np.arange(missing) % year.shape[1], axis=1)], axis=1)
     needs = Needs(
-        pools=tuple(one.name for one in types),
         start=question.start,
         instances=pooled,
-        on_demand_usd=np.array([one.usd_per_hour for one in types]),
-        offers=fleets.offers,
+        past=fleets.past(),
+        market=fleets.offers.market,
         limits=spec.limits,
         risk=spec.risk,
         cost_of_capital=spec.cost_of_capital,
+        ladder_h=None if spec.ladder is None else spec.ladder.months * HOURS_PER_YEAR // 12,
     )
-    return buyer(needs), {"newsvendor": newsvendor(needs)}
+    chosen = tuple(one for one in buyer(needs) if one.start_h < question.hours)
+    return chosen, {"newsvendor": newsvendor(needs), **by_lookback(needs)}
 
 
 def _lines(
@@ -215,22 +232,26 @@ def _lines(
 ) -> Iterator[PurchaseLine]:
     by_name = {one.name: one for one in offers.types}
     for place, one in enumerate(chosen):
-        kind = by_name[one.offer.pool]
+        covered = (one.offer.pool,) if one.offer.kind == "instances" else tuple(one.offer.rates)
+        kinds = [by_name[pool] for pool in covered]
         start = (question.start + dt.timedelta(hours=one.start_h)).date()
         saved = settled.covered_usd[:, place] - settled.promised_usd[:, place]
+        in_dollars = one.offer.kind == "spend"
+        ratio = min(one.offer.rates[kind.name] / kind.usd_per_hour for kind in kinds) if in_dollars else 0.0
         yield PurchaseLine(
-            name=one.commitment.name,
-            pool=one.offer.pool,
-            provider=kind.provider,
-            region=kind.region,
-            plan=one.offer.plan.price_type,
+            name=one.name,
+            pool=", ".join(covered),
+            provider=kinds[0].provider,
+            region="" if in_dollars and one.offer.wide else kinds[0].region,
+            plan=one.offer.plan,
+            unit="USD/h" if in_dollars else "instances",
             units=one.units,
             start=start,
-            end=start + dt.timedelta(days=365 * one.offer.plan.years),
+            end=start + dt.timedelta(hours=one.offer.term_h),
             usd_per_hour=one.offer.usd_per_hour,
-            on_demand_usd_per_hour=kind.usd_per_hour,
+            on_demand_usd_per_hour=1 / ratio if in_dollars else kinds[0].usd_per_hour,
             upfront_usd=one.upfront_usd,
-            term_usd=one.usd_per_hour * one.offer.plan.term_h,
+            term_usd=one.usd_per_hour * one.offer.term_h,
             utilisation=float(settled.used_share[:, place].mean()),
             saved_usd=float(saved.mean()),
             source=one.offer.source,
@@ -266,7 +287,7 @@ def _rounding(tables: tuple[FleetTable, ...], demand: DemandPaths) -> float:
 
 def _past(question: BudgetQuestion, demand: DemandPaths, name: str) -> dict[str, Any]:
     history = question.history[name]
-    year = history.rps[-8_760:]
+    year = history.rps[-HOURS_PER_YEAR:]
     ahead = demand.rps[name][:, : question.hours]
     return {
         "first": history.start.date(),
@@ -298,7 +319,7 @@ def _warnings(
             "limits on instances hold for each workload alone in a budget; together workloads may run more: "
             f"{', '.join(limits)}"
         )
-    outlast = [one.commitment.name for one in chosen if one.offer.plan.term_h > question.hours]
+    outlast = [one.name for one in chosen if one.start_h + one.offer.term_h > question.hours]
     if outlast:
         yield f"paid for beyond the budget's last day, on a forecast that is vaguer there: {', '.join(outlast)}"
 
@@ -308,11 +329,12 @@ def _assumptions(
 ) -> Iterator[str]:
     for one in offers.types:
         yield f"on demand: {one.note}"
-    for offer in offers.offers:
-        yield f"{offer.plan.price_type} of {offer.pool}: {offer.source}"
+    for offer in offers.market.offers:
+        yield f"{offer.plan} of {offer.pool}: {offer.source}"
+    yield from offers.market.notes
     yield from demand.notes
     if ahead > known_h:
-        yield f"beyond {known_h / 8_760:.1f} years no demand is forecast: each future's last year repeats"
+        yield f"beyond {known_h / HOURS_PER_YEAR:.1f} years no demand is forecast: each future's last year repeats"
     yield "every workload has fleets of its own, sized every hour to the demand of that hour; no hour is planned within"
     yield "promises are applied as providers apply them: reservations, then narrow and wide spend commitments"
     yield f"seed {question.plan.file.seed}, {demand.count} futures"

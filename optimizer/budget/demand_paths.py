@@ -51,6 +51,10 @@ class Drawn(Protocol):
     def forecastable(self) -> bool:
         """Whether it beats repeating the last season."""
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it does not, one sentence each."""
+
 
 Forecaster = Callable[[Mapping[str, DemandHistory], dt.datetime, Sequence[dt.date], int, int], Mapping[str, Drawn]]
 """From histories by workload, the hour before which futures end, holidays, a seed and a count, to so many futures.
@@ -83,7 +87,7 @@ class DemandPaths:
     @property
     def hours(self) -> int:
         """H, the hours of each."""
-        return next(iter(self.rps.values())).shape[1]
+        return int(next(iter(self.rps.values())).shape[1])
 
     def first(self, hours: int) -> DemandPaths:
         """The same futures, cut after so many hours."""
@@ -130,7 +134,7 @@ def demand_paths(question: BudgetQuestion, hours: int, *, forecaster: Forecaster
         rps[name] = _with_scenarios(spec, chosen, name, question.start, paths)
         rps[name].setflags(write=False)
         models[name] = found.model
-        notes += [f"{name}: {note}" for note in (*history.notes, *found.notes)]
+        notes += [f"{name}: {note}" for note in (*history.notes, *found.reasons, *found.notes)]
         notes += [f"{name}: {cut} futures were cut at {MOST_TIMES_PEAK:g} times the past peak"] if cut else []
         weak += [] if found.forecastable else [name]
     names = tuple("" if place < 0 else spec.demand_scenarios[place].name for place in chosen)
@@ -144,16 +148,35 @@ def forecast_paths(
 
     Histories of the same hours are forecast together, so that a path is one future of all of them; others apart.
     """
-    from optimizer.forecast.series import forecast_series
+    from optimizer.forecast.joint import forecast
+    from optimizer.history import History
 
     found: dict[str, Drawn] = {}
-    for place, (name, history) in enumerate(histories.items()):
-        own = int(np.random.SeedSequence((seed, place)).generate_state(1)[0])
-        ahead = (until - history.end) // dt.timedelta(hours=1)
-        found[name] = forecast_series(
-            history.rps, start=history.start, horizon_h=ahead, holidays=tuple(holidays), seed=own, paths=paths
+    for end in dict.fromkeys(history.end for history in histories.values()):
+        alike = {name: history for name, history in histories.items() if history.end == end}
+        start = min(history.start for history in alike.values())
+        hours = (end - start) // dt.timedelta(hours=1)
+        first = np.array([hours - len(history.rps) for history in alike.values()], dtype=np.int64)
+        demand = np.zeros((hours, len(alike)))
+        for column, history in enumerate(alike.values()):
+            demand[first[column] :, column] = history.rps
+        together = History(
+            start=start,
+            pools=tuple(alike),
+            demand=demand,
+            first_h=first,
+            last_h=np.array([_last_wanted(column) for column in demand.T], dtype=np.int64),
+            filled=np.zeros(demand.shape, dtype=np.bool_),
+            unit="requests_per_s",
         )
+        ahead = (until - end) // dt.timedelta(hours=1)
+        said = forecast(together, ahead, holidays=tuple(holidays), seed=seed, paths=paths)
+        found |= {name: said.of(name) for name in alike}
     return found
+
+
+def _last_wanted(rps: Floats) -> int:
+    return int(np.flatnonzero(rps)[-1])
 
 
 def factor_from(start: dt.datetime, hours: int, first: dt.date, factor: float, last: dt.date | None = None) -> Floats:

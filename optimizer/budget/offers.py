@@ -6,13 +6,15 @@ A plan of which no type has a rate stops the budget: whoever named it meant to u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from calibration.problems import InputError, Problem
-from simulator.commitment import Reservation
-from simulator.price_list import Price
+from optimizer.commitments.offers import ANY, Market, Offer
+from simulator.plan_rates import Rate, rates_of
 from simulator.prices import PriceCatalogue, PriceError, find_price, load_catalogue, shipped_catalogue
 from simulator.purchase_plan import PLAN_BY_PRICE_TYPE, PurchasePlan
 
@@ -22,38 +24,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """An instance type on a plan."""
-
-    pool: str
-    """The instance type, as :attr:`InstanceType.name`."""
-    plan: PurchasePlan
-    usd_per_hour: float
-    """Effective price of an instance for every hour of the term, used or not."""
-    upfront_usd: float
-    """Part of the term's price that is paid at once."""
-    source: str
-    """Where the price is from: place, date, list."""
-
-    def reservation(self, name: str, units: float, start_h: int) -> Reservation:
-        """Promise so many units from an hour on."""
-        return Reservation(
-            name=name,
-            instance_type=self.pool,
-            units=units,
-            usd_per_hour=self.usd_per_hour,
-            start_h=start_h,
-            term_h=self.plan.term_h,
-            upfront_usd=self.upfront_usd,
-        )
-
-
-@dataclass(frozen=True)
 class InstanceType:
     """A kind of machine that candidates of the plan are, with one price on demand."""
 
     name: str
     """The provider's name of it, with what tells two of that name apart; a candidate's own name where it has none."""
+    listed: str
+    """The provider's name of it alone, as price lists have it."""
     candidates: tuple[str, ...]
     """Those that are of this type."""
     usd_per_hour: float
@@ -69,15 +46,11 @@ class Offers:
     """Everything that can be bought, and what is missing."""
 
     types: tuple[InstanceType, ...]
-    """J kinds of machines."""
-    offers: tuple[Offer, ...]
-    """What may be promised of them."""
-    missing: tuple[str, ...]
+    """P kinds of machines: the pools of the market."""
+    market: Market
+    """What an hour costs on demand, and what may be promised."""
+    missing: tuple[str, ...] = ()
     """Rates that no price list has, a sentence each."""
-
-    def of(self, pool: str) -> tuple[Offer, ...]:
-        """What may be promised of one type."""
-        return tuple(offer for offer in self.offers if offer.pool == pool)
 
     def type_of(self, candidate: str) -> int:
         """Index of the type that a candidate is of."""
@@ -95,46 +68,81 @@ def offers_of(question: BudgetQuestion) -> Offers:
     own = question.plan.file.prices
     catalogues = (*(() if own is None else (load_catalogue(own),)), shipped_catalogue())
     types = tuple(_types(question, catalogues))
-    offers: list[Offer] = []
+    plans = [PLAN_BY_PRICE_TYPE[name] for name in question.spec.purchases]
+    found: list[tuple[InstanceType, Rate]] = []
     missing: list[str] = []
+    notes: list[str] = []
     problems: list[Problem] = []
-    for number, name in enumerate(question.spec.purchases):
-        plan, place = PLAN_BY_PRICE_TYPE[name], f"budget.purchases.{number}"
-        found: list[Offer] = []
-        lacking: list[str] = []
-        for one in types:
-            try:
-                price = find_price(catalogues, one.name.split(" ")[0], one.provider or None, one.region or None, name)
-            except PriceError as error:
-                if "several" in error.rule:
-                    problems.append(question.problem(place, error.rule, error.value, error.remedy))
-                lacking.append(one.name)
+    for one in types if plans else ():
+        try:
+            rates = rates_of(catalogues, one.listed, one.provider or None, one.region or None, plans)
+        except PriceError as error:
+            if error.key in {"provider", "region"}:
+                problems.append(question.problem("budget.purchases", error.rule, error.value, error.remedy))
+            missing.append(f"{one.name} is in no price list: nothing can be promised of it")
+            continue
+        missing += [rate.describe() for rate in rates.missing]
+        notes += [note for note in rates.notes if "on-demand" not in note]
+        for rate in rates.known:
+            if rate.usd_per_hour < one.usd_per_hour:
+                found.append((one, rate))
                 continue
-            if price.usd_per_hour >= one.usd_per_hour:
-                rule = f"costs {price.usd_per_hour:g} USD/h of {one.name}, on demand it is {one.usd_per_hour:g}"
-                problems.append(question.problem(place, rule, name, "Mend the price list: a promise earns a discount."))
-            else:
-                found.append(_offer(one, plan, price))
-        offers += found
-        missing += [f"{pool} has no {name} rate in any price list: none is bought of it" for pool in lacking]
-        if not found and not problems:
-            rule = f"must have a rate for one of the candidates' types ({', '.join(lacking)})"
-            remedy = (
-                "Add the rate to your price list (prices:), or leave the plan out: a missing rate is never guessed."
-            )
-            problems.append(question.problem(place, rule, name, remedy))
+            place = f"budget.purchases.{plans.index(rate.plan)}"
+            rule = f"costs {rate.usd_per_hour:g} USD/h of {one.name}, and on demand it is {one.usd_per_hour:g}"
+            remedy = "Mend the price list, or leave the plan out: a promise earns a discount."
+            problems.append(question.problem(place, rule, rate.plan.price_type, remedy))
+    for number, plan in enumerate(plans):
+        if not problems and not any(rate.plan == plan for _, rate in found):
+            rule = f"must have a rate for one of the candidates' types ({', '.join(one.name for one in types)})"
+            remedy = "Add the rate to your price list (prices:), or leave it out: a missing rate is never guessed."
+            problems.append(question.problem(f"budget.purchases.{number}", rule, plan.price_type, remedy))
     if problems:
         raise InputError(problems)
-    return Offers(types, tuple(offers), tuple(missing))
+    market = Market(
+        pools=tuple(one.name for one in types),
+        on_demand_usd=np.array([one.usd_per_hour for one in types]),
+        offers=(*_of_instances(found), *_of_dollars(found)),
+        in_dollars=True,
+        missing=tuple(missing),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+    return Offers(types, market, tuple(missing))
 
 
-def _offer(one: InstanceType, plan: PurchasePlan, price: Price) -> Offer:
-    upfront = price.upfront_usd or 0.0
-    if price.upfront_usd is None and plan.payment == "all_upfront":
-        upfront = price.usd_per_hour * plan.term_h
-    elif price.upfront_usd is None and plan.payment == "partial_upfront":
-        upfront = price.usd_per_hour * plan.term_h / 2
-    return Offer(one.name, plan, price.usd_per_hour, upfront, price.describe())
+def _of_instances(found: Sequence[tuple[InstanceType, Rate]]) -> Iterator[Offer]:
+    for one, rate in found:
+        if rate.plan.kind in {"reserved", "committed_use"}:
+            yield Offer(
+                plan=rate.plan.price_type,
+                kind="instances",
+                pool=one.name,
+                term_h=rate.plan.term_h,
+                usd_per_hour=rate.usd_per_hour,
+                upfront_usd=rate.upfront_usd,
+                source=rate.price.describe(),
+            )
+
+
+def _of_dollars(found: Sequence[tuple[InstanceType, Rate]]) -> Iterator[Offer]:
+    """Savings plans and spend commitments: one of each plan and provider, and of a narrow one of each family."""
+    groups: dict[tuple[PurchasePlan, str, str, str], dict[str, Rate]] = {}
+    for one, rate in found:
+        if rate.plan.kind not in {"reserved", "committed_use"}:
+            narrow = rate.plan.scope == "ec2_instance"
+            family, region = (one.listed.split(".")[0], one.region) if narrow else ("", "")
+            groups.setdefault((rate.plan, one.provider, family, region), {})[one.name] = rate
+    for (plan, _, family, _), rates in groups.items():
+        yield Offer(
+            plan=f"{plan.price_type} {family}".strip(),
+            kind="spend",
+            pool=ANY,
+            term_h=plan.term_h,
+            usd_per_hour=1.0,
+            upfront_usd=plan.term_h * max(rate.upfront_share for rate in rates.values()),
+            rates={pool: rate.usd_per_hour for pool, rate in rates.items()},
+            wide=not family,
+            source=next(iter(rates.values())).price.describe(),
+        )
 
 
 def _types(question: BudgetQuestion, catalogues: tuple[PriceCatalogue, ...]) -> list[InstanceType]:
@@ -155,6 +163,6 @@ def _types(question: BudgetQuestion, catalogues: tuple[PriceCatalogue, ...]) -> 
     for (name, provider, region, price), members in groups.items():
         unique = name if names[name] == 1 else f"{name} ({members[0].name})"
         note = question.plan.prices[members[0].name].note
-        listed = tuple(candidate.name for candidate in members)
-        found_types.append(InstanceType(unique, listed, price, note, provider, region))
+        of_it = tuple(candidate.name for candidate in members)
+        found_types.append(InstanceType(unique, name, of_it, price, note, provider, region))
     return found_types
