@@ -10,6 +10,7 @@ from calibration.problems import InputError
 from simulator.price_cells import write_catalogue
 from simulator.price_import import import_own_csv
 from simulator.price_list import COLUMNS, MORE_COLUMNS, Price
+from simulator.price_table import price_table
 from simulator.price_types import normal_price_type
 from simulator.prices import find_price, load_catalogue
 from simulator.purchase_plan import PLANS
@@ -196,3 +197,17 @@ def test_columns_that_no_row_fills_are_not_written_and_those_filled_read_back(tm
     assert prices == load_catalogue(tmp_path / "all.csv").prices
     header = (tmp_path / "all.csv").read_text().splitlines()[0].split(",")
     assert [*COLUMNS, *(name for name in MORE_COLUMNS if name != "currency")] == header
+
+
+def test_the_table_for_people_says_what_is_upfront_and_what_is_not_per_hour() -> None:
+    table = price_table(
+        [
+            Price(0.1, "aws", "r", "a", "", None, "reserved_1y_all_upfront", "2026", "list", upfront_usd=876.0),
+            Price(0.2, "aws", "r", "b", "", None, "serverless", "2026", "list", unit="1k_requests"),
+            Price(0.3, "aws", "r", "c", "", None, "spot", "2026", "list", zone="z1"),
+        ]
+    ).splitlines()
+    assert ["instance", "type", "accelerator", "USD/h", "upfront", "USD"] == table[0].split()[:6]
+    assert ["a", "0.1", "876", "reserved_1y_all_upfront", "aws", "r"] == table[1].split()[:6]
+    assert ["b", "0.2", "per", "1k", "requests", "serverless"] == table[2].split()[:6]
+    assert ["c", "0.3", "spot", "aws", "z1"] == table[3].split()[:5]
