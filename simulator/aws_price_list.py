@@ -168,11 +168,11 @@ def machines_of(text: str, file: str) -> tuple[dict[str, Machine], Counter[str]]
         products += 1
         attributes = product.get("attributes")
         said = {name: str(value) for name, value in attributes.items()} if isinstance(attributes, dict) else {}
-        if all(said.get(name, "") in values for name, values in WANTED.items()) and said.get("instanceType"):
+        if not (said.get("instanceType") and said.get("regionCode")):
+            skipped["products that do not say their instance type and region"] += 1
+        elif all(said.get(name, "") in values for name, values in WANTED.items()):
             gpus = said.get("gpu", "")
-            machines[sku] = Machine(
-                said["instanceType"], said.get("regionCode", ""), float(gpus) if gpus.isdecimal() else None
-            )
+            machines[sku] = Machine(said["instanceType"], said["regionCode"], float(gpus) if gpus.isdecimal() else None)
         else:
             skipped["products that are not Linux, shared, without software and in use"] += 1
     if not products:

@@ -23,7 +23,7 @@ SMALLEST_MOVE: Final = 1e-3
 
 IMPLAUSIBLE_FACTOR: Final = 4.0
 """A step up or down by more than this is taken for an error of the list: it is named and counts as no change. On
-Google's list of October 2022 a committed price fell to a quarter for a week and rose to seven times that after."""
+Google's list of October 2022 a committed price fell to a quarter for twelve days and rose to seven times that after."""
 
 HOURS_PER_MONTH: Final = 730
 """Hours of a month in a price."""

@@ -353,3 +353,32 @@ def test_options_that_the_file_answers_are_refused(tmp_path: Path, ec2: Path) ->
         options = ImportOptions(provider="gcp", region="us-east-1", zones=True)
         import_prices("aws-price-list", ec2, tmp_path / "out.csv", options)
     assert ["--provider", "--region", "--zones"] == [problem.path for problem in caught.value.problems]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of everything in a JSON value."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, member in members for place in places(member, (*path, key)))]
+
+
+@pytest.mark.parametrize("odd", [None, [], {}, "x", -1.5], ids=repr)
+def test_a_value_of_another_kind_anywhere_is_told_or_left_out(tmp_path: Path, ec2: Path, odd: object) -> None:
+    """AWS's files are edited by hand and cut by tools: whatever stands in them, no traceback, and what comes loads."""
+    plans = savings_plan(tmp_path, plan({"S": "0.7042"}), plan({"M": "0.1"}, payment="All Upfront", years=3))
+    for file in (ec2, plans):
+        whole = file.read_text()
+        for path in places(json.loads(whole))[1:]:
+            content = json.loads(whole)
+            holder = content
+            for key in path[:-1]:
+                holder = holder[key]
+            holder[path[-1]] = odd
+            file.write_text(json.dumps(content))
+            try:
+                result = import_aws_savings_plan(plans, [ec2])
+            except InputError as error:
+                assert error.problems
+            else:
+                write_catalogue(result.rows, tmp_path / "out.csv")
+                assert result.rows == load_catalogue(tmp_path / "out.csv").prices
+        file.write_text(whole)
