@@ -37,6 +37,9 @@ WINDOW_H: Final = 168
 SELDOM: Final = 0.1
 """A file that writes zeros, and is without rows for a smaller share of the time, writes all of its zeros."""
 
+MOST_HOLES: Final = 10
+"""More silences than that, for no small share of the time, are no holes of a file but its way to write 0."""
+
 FEWEST_WITNESSES: Final = 24
 """Rows around a silence without which it is taken as demand 0."""
 
@@ -211,6 +214,9 @@ def _never_near_zero_around(silent: Bools, present: Bools, total: Floats, window
     edges = np.flatnonzero(np.diff(np.concatenate(([False], silent, [False])).astype(np.int8)))
     at = np.flatnonzero(present)
     values = total[at]
+    often = len(edges) > 2 * MOST_HOLES and silent.sum() > SELDOM * (at[-1] - at[0])
+    if often:
+        return gap
     for begin, end in edges.reshape(-1, 2):
         near = slice(np.searchsorted(at, begin - window), np.searchsorted(at, end + window))
         around = values[near]

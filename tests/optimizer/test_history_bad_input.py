@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from calibration.problems import InputError, Problem
 from optimizer.history import load_history
@@ -283,6 +285,14 @@ def test_silence_of_all_pools_is_zero_where_demand_does_fall_to_nothing(tmp_path
     assert 0 == history.total[12]
 
 
+def test_silence_at_random_for_much_of_the_time_is_zero(tmp_path: Path) -> None:
+    """A pool of ten that is absent from a third of the hours wanted nothing in them, as the contract has it."""
+    wanted = np.random.default_rng(2).random(2_000) > 1 / 3
+    history = load_history(file_of(tmp_path, [f"{hour(h)},A,10" for h in np.flatnonzero(wanted).tolist()]))
+    assert not history.filled.any()
+    assert 10 * wanted.sum() == history.total.sum()
+
+
 def test_a_short_contract_file_is_not_second_guessed(tmp_path: Path) -> None:
     history = load_history(file_of(tmp_path, [f"{hour(0)},A,5", f"{hour(1)},A,5", f"{hour(3)},A,5"]))
     assert [5, 5, 0, 5] == history.total.tolist()
@@ -313,6 +323,37 @@ def test_a_history_of_holes_is_refused(tmp_path: Path) -> None:
 def test_a_slip_in_a_year_is_refused_before_memory_is(tmp_path: Path) -> None:
     (problem,) = problems_of(file_of(tmp_path, [f"{hour(0)},A,1", "2121-02-01 01:00,A,1", f"{hour(2)},A,1"]))
     assert (3, "must span at most 20 years") == (problem.line, problem.rule)
+
+
+CELLS = st.sampled_from(["1", "0", "2.5", "-1", "", "nan", "$3", "1e999", "x", "é", " 4 "])
+STAMPS = st.one_of(
+    st.integers(0, 400).map(hour),
+    st.integers(0, 50).map(lambda step: hour(step / 12)),
+    st.sampled_from(
+        ["", "soon", "2021-02-01", "2021-02-01T05:00Z", "9999-12-31 23:00", "1612137600", "2021-02-29 00:00"]
+    ),
+)
+
+
+@given(
+    rows=st.lists(st.tuples(STAMPS, st.sampled_from(["A", "B", ""]), CELLS), max_size=30),
+    header=st.sampled_from(["timestamp,pool,demand", "hour,series,value", "a,b,c", ""]),
+    timezone=st.sampled_from([None, "Europe/Berlin", "Australia/Lord_Howe"]),
+)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_file_holds_it_is_read_or_refused_in_words(
+    tmp_path: Path, rows: list[tuple[str, str, str]], header: str, timezone: str | None
+) -> None:
+    path = file_of(tmp_path, map(",".join, rows), header)
+    try:
+        history = load_history(path, timezone=timezone)
+    except InputError as error:
+        refused = error.problems
+    else:
+        refused = ()
+        assert history.demand.any()
+        assert set(history.pools) <= {"A", "B"}
+    assert all(problem.rule and problem.file for problem in refused)
 
 
 def test_nothing_wanted_at_all_is_refused(tmp_path: Path) -> None:
