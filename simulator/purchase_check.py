@@ -63,20 +63,26 @@ def _places(fleets: Mapping[str, Fleet], ahead: Ahead) -> Iterator[Flaw]:
             )
             break
     for name, kept in ahead.capacity.items():
-        if kept.kind != "reservation" or kept.region is not None:
-            continue
-        regions = {
-            fleet.region
-            for fleet in fleets.values()
-            if (fleet.purchase.plan, fleet.instance_type) == ("on_demand", kept.instance_type)
-        }
-        for who in _regional(kept.instance_type, Ahead(commitments=ahead.commitments)) if not regions else ():
-            rule = f"is required, since {who} in one region only"
-            yield Flaw(("capacity", name, "region"), rule, None, "Say where it is, as region: us-east-1.")
-            break
-        if len(regions) > 1:
-            rule = f"is required, since fleets of {kept.instance_type} run in several regions"
-            yield Flaw(("capacity", name, "region"), rule, None, "Say in which of them it is.")
+        if kept.kind == "reservation" and kept.region is None:
+            why = _why_it_must_say_where(kept, fleets, ahead)
+            if why:
+                yield Flaw(("capacity", name, "region"), f"is required, since {why}", None, "Say where it is kept.")
+
+
+def _why_it_must_say_where(kept: Guarantee, fleets: Mapping[str, Fleet], ahead: Ahead) -> str:
+    """Why does reserved capacity have to name its region? Blank where nothing depends on it."""
+    machine = kept.instance_type
+    regions = {
+        (fleet.region or "").strip().lower()
+        for fleet in fleets.values()
+        if (fleet.purchase.plan, fleet.instance_type) == ("on_demand", machine)
+    }
+    if len(regions) > 1:
+        return f"fleets of {machine} run in several regions"
+    if any(one.region and (one.kind, one.instance_type) == ("reservation", machine) for one in ahead.capacity.values()):
+        return f"other {machine} is kept in one region only"
+    regional = next(_regional(machine, Ahead(commitments=ahead.commitments)), "") if not regions else ""
+    return f"{regional} in one region only" if regional else ""
 
 
 def _regional(instance_type: str | None, ahead: Ahead) -> Iterator[str]:

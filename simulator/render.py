@@ -371,7 +371,7 @@ def _purchases(purchases: PurchaseReport) -> Table:
         saved = line.saved_usd_per_hour
         verdict = f"saves {usd(saved)}" if saved >= 0 else f"costs {usd(-saved)} more than it replaces"
         pays = line.break_even_utilisation
-        from_then = "" if pays is None else f", pays from {percent(pays)}"
+        from_then = "" if pays is None else f", pays from {percent(pays)}" if pays < 1 else ", never pays"
         upfront = f"; {usd(line.upfront_usd)} was paid upfront" if line.upfront_usd else ""
         used = f"used {usd(line.used_usd_per_hour)}, unused {usd(line.unused_usd_per_hour)}"
         table.add_row(

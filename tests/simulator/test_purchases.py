@@ -318,6 +318,78 @@ def test_a_rate_that_no_price_list_has_stops_and_is_named_with_how_to_supply_it(
     assert all("prices:" in line for line in said)
 
 
+def test_price_lists_say_how_often_spot_is_taken_back_and_what_a_request_costs(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(
+        "provider,region,instance_type,price_type,usd_per_hour,as_of,source,unit,interruption_rate\n"
+        "x,here,a,spot,0.5,2026-01-01,quotation,,0.2\n"
+        "x,,chat,serverless,0.25,2026-01-01,quotation,1k_requests,\n"
+    )
+    fleets = {
+        "spot": {"usd_per_hour": None, "purchase": {"plan": "spot", "restart": "15min"}},
+        "api": {"usd_per_hour": None, "instance_type": "chat", "purchase": "serverless"},
+    }
+    found = billed(scenario(fleets, prices=str(tmp_path / "mine.csv")))
+    assert 4 * 0.5 * 1.05 == pytest.approx(found.fleets["spot"].usd_per_hour)
+    assert 0.25 == found.fleets["api"].usd_per_1k_requests
+    (said,) = problems(scenario({"gpu": {"purchase": {"plan": "spot", "restart": "5min"}}}))
+    assert said.startswith("fleets.gpu.purchase.interruption_rate: is required beside restart")
+
+
+def test_the_rates_that_ship_are_used_by_their_plan() -> None:
+    """Google's, of the same list and day as the on-demand price."""
+    found = report(load_scenario(RESERVED))
+    assert 3 * 0.318075 + ON_DEMAND + 2 * 0.397336 * (1 + 0.05 / 12) == pytest.approx(found.effective_usd_per_hour)
+    year = report(load_scenario(RESERVED, ["commitments.base.term=1y"]))
+    assert 0.445304 / ON_DEMAND == pytest.approx(year.commitments["base"].break_even_utilisation)
+
+
+regions = st.sampled_from([None, "us-east-1", "US-East-1", "us-central1"])
+types = st.sampled_from(["g6.xlarge", "g5.xlarge", "g2-standard-4"])
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(
+        st.tuples(types, regions, st.sampled_from(["on_demand", "spot"]), st.integers(1, 5)), min_size=1, max_size=3
+    ),
+    st.lists(st.tuples(types, regions, units, st.sampled_from(["reserved", "dollars", "family"])), max_size=3),
+    st.lists(st.tuples(types, regions, units), max_size=3),
+)
+def test_whatever_the_door_lets_in_can_be_billed(
+    fleets: list[tuple[str, str | None, str, int]],
+    promises: list[tuple[str, str | None, float, str]],
+    kept: list[tuple[str, str | None, float]],
+) -> None:
+    """A rule that only the ledger knows would reach the user as a traceback."""
+    commitments: dict[str, Any] = {}
+    for number, (kind, region, amount, plan) in enumerate(promises):
+        where = {} if region is None else {"region": region}
+        if plan == "reserved":
+            commitments[f"p{number}"] = {**reserved(amount, 0.6), "instance_type": kind, **where}
+        else:
+            scope = "compute" if plan == "dollars" else "ec2_instance"
+            dollars = {"plan": "savings_plan", "term": "3y", "scope": scope, "spend_usd_per_hour": amount}
+            commitments[f"p{number}"] = {**dollars, "rates": {kind: 0.7}, **where}
+    capacity = {
+        f"k{number}": {"kind": "reservation", "instance_type": kind, "units": amount}
+        | ({} if region is None else {"region": region})
+        for number, (kind, region, amount) in enumerate(kept)
+    }
+    running = {
+        f"f{number}": {"instance_type": kind, "region": region, "purchase": plan, "instances": n}
+        for number, (kind, region, plan, n) in enumerate(fleets)
+    }
+    try:
+        found = billed(scenario(running, commitments=commitments, capacity=capacity))
+    except InputError:
+        return
+    parts = [fleet.usd_per_hour for fleet in found.fleets.values()]
+    if found.report is not None:
+        parts += [line.unused_usd_per_hour for line in found.report.commitments.values()]
+        parts += [line.idle_usd_per_hour for line in found.report.capacity.values()]
+        assert math.fsum(parts) == pytest.approx(found.report.effective_usd_per_hour, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("keys", "path", "rule"),
     [
