@@ -160,6 +160,51 @@ def test_reservations_come_before_narrow_and_narrow_before_wide_savings_plans() 
         assert used == [pytest.approx(line.utilisation) for line in found.commitments.values()]
 
 
+AWS_FLEETS = {
+    "r5.4xlarge": (4, 1.00, 0.70, "us-east-1"),
+    "Fargate vCPU": (400, 0.04, 0.03, "us-west-1"),
+    "Fargate GB": (1_600, 0.004, 0.003, "us-west-1"),
+    "m5.24xlarge": (1, 10.00, 8.20, "us-east-1"),
+}
+"""Instances, on-demand and compute savings plan rate: the hour of AWS's page without Lambda, which costs $22.70 there
+(AWS, "Understanding how Savings Plans apply to your AWS usage", Savings Plans user guide, sp-applying.html)."""
+
+
+@pytest.mark.parametrize(
+    ("spend", "others", "used"),
+    [
+        (
+            18.20,
+            {"ri": reserved(2, 0.60, region="us-east-1") | {"instance_type": "r5.4xlarge"}},
+            {"plan": 18.20, "ri": 1.20},
+        ),
+        (
+            16.80,
+            {
+                "r5": {
+                    "plan": "savings_plan", "scope": "ec2_instance", "term": "1y", "payment": "partial_upfront",
+                    "spend_usd_per_hour": 3.00, "rates": {"r5.4xlarge": 0.60}, "region": "us-east-1",
+                }
+            },
+            {"plan": 16.80, "r5": 2.40},
+        ),
+    ],
+)  # fmt: skip
+def test_a_scenario_is_billed_as_the_providers_own_page_bills_it(
+    spend: float, others: dict[str, Any], used: dict[str, float]
+) -> None:
+    """Scenarios 4 and 5 of the page: $32.70 are charged on demand, $22.70 of them for Lambda."""
+    fleets = {
+        name: {"instance_type": name, "instances": n, "usd_per_hour": usd, "region": region}
+        for name, (n, usd, _, region) in AWS_FLEETS.items()
+    }
+    rates = {name: rate for name, (_, _, rate, _) in AWS_FLEETS.items()}
+    plan = {"plan": "savings_plan", "scope": "compute", "term": "1y", "spend_usd_per_hour": spend, "rates": rates}
+    found = report(scenario(fleets, commitments={"plan": plan, **others}))
+    assert 10.00 == round(found.on_demand_usd_per_hour, 2)
+    assert used == {name: round(line.used_usd_per_hour, 2) for name, line in found.commitments.items()}
+
+
 def test_a_savings_plan_covers_its_family_and_the_types_of_its_rates() -> None:
     fleets = {"l4": {"instance_type": "g6.xlarge"}, "cpu": {"instance_type": "c7i.xlarge"}}
     plan = {"plan": "savings_plan", "term": "1y", "spend_usd_per_hour": 9, "scope": "compute"}
