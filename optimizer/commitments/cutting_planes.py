@@ -1,14 +1,16 @@
 """The master program: commitments now, and cutting planes in place of what each scenario will cost on demand.
 
-    min  sum_p k_p x_p + (1 - w) sum_s pi_s theta_s + w (eta + 1 / (1 - level) sum_s pi_s u_s)
-    s.t. theta_s >= a_s - sum_p g_sp x_p           for every cut of scenario s
-         u_s >= theta_s - h_s - eta,  u_s >= 0      h_s: wait-and-see cost for the regret, 0 for the cost
-         sum_p c_p x_p <= C                         for every limit over all purchases
+    min  sum_p k_p x_p + (1 - w) sum_sc pi_s theta_sc + w (eta + 1 / (1 - level) sum_s pi_s u_s)
+    s.t. theta_sc >= a_sc - sum_{p of c} g_sp x_p      for every cut of scenario s, part c
+         u_s >= sum_c theta_sc - h_s - eta,  u_s >= 0   h_s: wait-and-see cost for the regret, 0 for the cost
+         sum_p c_p x_p <= C                             for every limit over all purchases
          l_p <= x_p <= m_p
 
-k_p is what a unit costs over all hours; being the same in every scenario it leaves the CVaR. The cuts are those of the
-L-shaped method (R. M. Van Slyke and R. Wets, SIAM J. Appl. Math. 17 (1969)), one for each scenario and round
-(J. R. Birge and F. V. Louveaux, Eur. J. Oper. Res. 34 (1988)). The program's optimum is a lower bound at all times.
+k_p is what a unit costs over all hours; being the same in every scenario it leaves the CVaR. Types that no spend
+commitment covers together are in different parts. The cuts are those of the L-shaped method (R. M. Van Slyke and
+R. Wets, SIAM J. Appl. Math. 17 (1969)), one for each scenario and round (J. R. Birge and F. V. Louveaux, Eur. J. Oper.
+Res. 34 (1988)); where that would be too many, scenarios that only the mean counts share one, or parts do. The program's
+optimum is a lower bound at all times.
 
 The solver counts whole units in units, everything else in shares of the most that could be of use, and dollars in
 shares of what everything on demand costs.
@@ -21,11 +23,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from optimizer.commitments.program import CommitmentProblem, Floats, RiskMeasure
+from optimizer.commitments.program import CommitmentProblem, Floats, Ints, RiskMeasure
 from optimizer.commitments.second_stage import SecondStage, Settled
 
 TOLERANCE: Final = 1e-9
 """How far a row may be broken, in shares of what everything on demand costs."""
+
+MOST_CUTS: Final = 200
+"""Cuts of a round beyond which some are added up: fewer rounds are needed with more of them, but each takes longer."""
+
+MOST_IN_PARTS: Final = 1_000
+"""The same where each scenario's tail counts and each cut has few purchases: rows of three numbers take little time.
+"""
 
 MEAN: Final = RiskMeasure()
 """No risk beside the mean."""
@@ -101,9 +110,11 @@ class Master:
         self._states = highspy.HighsModelStatus
         lower, upper = problem.min_units / self._step, most / self._step
         self._columns(problem.usd_of_a_unit * self._step / self._dollars, lower, upper)
-        self._thetas = len(steps) + np.arange(len(aim.scenarios))
         weight = aim.risk.weight if aim.risk.matters else 0.0
-        self._columns((1 - weight) * aim.probability, 0.0, self._infinite)
+        self._blocks, self._parts = _together(stage, len(aim.scenarios), tail=weight > 0)
+        chance = np.array([aim.probability[block].sum() for block in self._blocks])
+        self._thetas = len(steps) + np.arange(len(chance) * len(self._parts)).reshape(len(chance), -1)
+        self._columns(np.repeat((1 - weight) * chance, len(self._parts)), 0.0, self._infinite)
         if weight > 0:
             self._tail(weight)
         for _, usd, limit in problem.limits:
@@ -111,16 +122,16 @@ class Master:
             self._row(-self._infinite, limit / scale, np.arange(len(steps)), usd * self._step / scale)
 
     def _tail(self, weight: float) -> None:
-        """CVaR as a linear program: columns eta and u_s, rows u_s + eta - theta_s >= -h_s."""
-        aim, eta = self.aim, int(self._thetas[-1]) + 1
+        """CVaR as a linear program: columns eta and u_s, rows u_s + eta - sum_c theta_sc >= -h_s."""
+        aim, eta = self.aim, int(self._thetas.max()) + 1
         self._columns(np.array([weight]), -self._infinite, self._infinite)
         self._columns(weight * aim.probability / (1 - aim.risk.level), 0.0, self._infinite)
-        for place, theta in enumerate(self._thetas):
+        for place, thetas in enumerate(self._thetas):
             known = 0.0
             if aim.risk.kind == "cvar_regret" and aim.hindsight_usd is not None:
                 known = aim.hindsight_usd[place] / self._dollars
-            columns = np.array([theta, eta, eta + 1 + place])
-            self._row(-known, self._infinite, columns, np.array([-1.0, 1.0, 1.0]))
+            columns = np.array([eta, eta + 1 + place, *thetas])
+            self._row(-known, self._infinite, columns, np.append([1.0, 1.0], -np.ones(len(thetas))))
 
     def _columns(self, cost: Floats, lower: Floats | float, upper: Floats | float) -> None:
         for value, low, high in np.broadcast(cost, lower, upper):
@@ -131,12 +142,15 @@ class Master:
 
     def add(self, settled: Settled) -> None:
         """Cut off what the scenarios just settled show to be too low."""
-        purchases = np.arange(len(self._step))
-        for place, theta in enumerate(self._thetas):
-            slope = settled.saved_usd[place] * self._step / self._dollars
-            constant = settled.constant_usd[place] / self._dollars
-            self._row(constant, self._infinite, np.append(purchases, theta), np.append(slope, 1.0))
-            self.cuts += 1
+        scale = self._step / self._dollars
+        for block, thetas in zip(self._blocks, self._thetas, strict=True):
+            chance = self.aim.probability[block]
+            share = chance / chance.sum() if chance.any() else np.full(len(block), 1 / len(block))
+            slope, constants = share @ settled.saved_usd[block] * scale, share @ settled.constant_of_parts_usd[block]
+            for theta, (parts, purchases) in zip(thetas, self._parts, strict=True):
+                columns, values = np.append(purchases, theta), np.append(slope[purchases], 1.0)
+                self._row(constants[parts].sum() / self._dollars, self._infinite, columns, values)
+                self.cuts += 1
 
     def whole(self) -> None:
         """From here on, ask for whole units of what is sold in whole units."""
@@ -166,6 +180,21 @@ class Master:
             values, finished = np.zeros(len(self._step)), False
         bound = share * self._dollars
         return Proposal(np.maximum(values, 0.0) * self._step, float(bound), bool(finished))
+
+
+def _together(stage: SecondStage, scenarios: int, *, tail: bool) -> tuple[list[Ints], list[tuple[Ints, Ints]]]:
+    """Which scenarios share a cut, and which parts, each with its purchases.
+
+    Scenarios whose tail counts are never added up; where there are too many cuts for them, parts are.
+    """
+    parts = int(stage.part.max()) + 1
+    apart = parts * scenarios <= MOST_IN_PARTS if tail else True
+    shares = [np.array([c]) for c in range(parts)] if apart else [np.arange(parts)]
+    blocks = scenarios if tail else min(scenarios, max(1, MOST_CUTS // len(shares)))
+    return (
+        [np.asarray(block, dtype=np.int64) for block in np.array_split(np.arange(scenarios), blocks)],
+        [(share, np.flatnonzero(np.isin(stage.part_of_purchase, share))) for share in shares],
+    )
 
 
 def _quiet(solver: Any) -> Any:

@@ -61,7 +61,9 @@ class Sums(NamedTuple):
     """What is added up over the hours."""
 
     usd: Floats
-    """(2,) cost on demand, and the bound's constant sum_t w_t sum_j d_j lambda_j."""
+    """(1,) cost on demand."""
+    constant: Floats
+    """(J,) sum over all hours of w_t d_j lambda_j, what the bound has beside the commitments."""
     by_type: Floats
     """(M, J) sum of w_t lambda_j: what an instance reserved in a period saves."""
     by_spend: Floats
@@ -138,7 +140,7 @@ def settle_hours(hours: Hours, held: Held, sums: Sums, scratch: Scratch) -> None
         sums.usd[0] += w * spent
         for j in range(n_types):
             if worth[j] > 0.0:
-                sums.usd[1] += w * demand[t, j] * worth[j]
+                sums.constant[j] += w * demand[t, j] * worth[j]
                 sums.by_type[m, j] += w * worth[j]
         for f in range(n_spend):
             sums.by_spend[m, f] += w * nu[f]

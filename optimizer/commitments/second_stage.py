@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from optimizer.commitments.hours import Held, Hours, Scratch, Sums, settle_hours
-from optimizer.commitments.program import CommitmentProblem, Floats, Ints
+from optimizer.commitments.program import CommitmentProblem, Flags, Floats, Ints
 
 SIDE_BY_SIDE: Final = 200_000
 """Type-hours from which on scenarios are settled by several threads: below, starting them takes longer."""
@@ -27,11 +27,16 @@ class Settled:
 
     on_demand_usd: Floats
     """(S,) cost on demand of what no commitment covers, in the providers' order."""
-    constant_usd: Floats
-    """(S,) a_s of the bound below."""
+    constant_of_parts_usd: Floats
+    """(S, C) a_sc of the bound below, by part of the problem (:attr:`SecondStage.part`)."""
     saved_usd: Floats
-    """(S, P) g_sp: what a unit more saves. On demand at least a_s - sum_p g_sp x_p is spent, whatever x is, and just
-    that at these units where the providers' order is the best use."""
+    """(S, P) g_sp: what a unit more saves. On the types of part c at least a_sc - sum_{p of c} g_sp x_p is spent on
+    demand, whatever x is, and just that at these units where the providers' order is the best use."""
+
+    @property
+    def constant_usd(self) -> Floats:
+        """(S,) a_s, all parts together."""
+        return np.asarray(self.constant_of_parts_usd.sum(axis=1))
 
 
 class SecondStage:
@@ -60,6 +65,12 @@ class SecondStage:
                 self.column[p] = len(problem.types) + spend[key]
         self.rates = np.array(rows, dtype=np.float64).reshape(len(rows), len(problem.types))
         self.width: Ints = np.array([wide for wide, _ in spend], dtype=np.int64)
+        self.part = _parts(self.rates > 0)
+        """(J,) number of the part of each type: types that no spend commitment covers together have nothing to do
+        with each other once commitments are given."""
+        first_covered = np.argmax(self.rates > 0, axis=1) if len(rows) else np.zeros(0, dtype=np.int64)
+        self.part_of_purchase: Ints = self.part[np.append(np.arange(len(problem.types)), first_covered)[self.column]]
+        """(P,)"""
         self._members = np.zeros((len(purchases), len(problem.types) + len(rows)))
         self._members[np.arange(len(purchases)), self.column] = 1.0
 
@@ -82,12 +93,14 @@ class SecondStage:
         held = np.einsum("pm,pc->mc", self.active * units[:, None], self._members)
         n_types = len(self.problem.types)
         reserved, dollars = np.ascontiguousarray(held[:, :n_types]), np.ascontiguousarray(held[:, n_types:])
-        result = np.zeros((len(which), 2))
+        spent = np.zeros(len(which))
+        constant = np.zeros((len(which), int(self.part.max()) + 1))
         saved = np.zeros((len(which), len(units)))
 
         def one(place: int) -> None:
             sums = self._one(which[place], reserved, dollars)
-            result[place] = sums.usd
+            spent[place] = sums.usd[0]
+            constant[place] = np.bincount(self.part, sums.constant)
             values = np.concatenate([sums.by_type, sums.by_spend], axis=1)
             saved[place] = (self.active * values.T[self.column]).sum(axis=1)
 
@@ -98,7 +111,7 @@ class SecondStage:
         else:
             for place in range(len(which)):
                 one(place)
-        return Settled(result[:, 0].copy(), result[:, 1].copy(), saved)
+        return Settled(spent, constant, saved)
 
     def _one(self, s: int, reserved: Floats, dollars: Floats) -> Sums:
         problem = self.problem
@@ -107,7 +120,7 @@ class SecondStage:
         n_spend, n_types = self.rates.shape
         price = np.ascontiguousarray(np.broadcast_to(price, (len(price), n_types)))
         price.flags.writeable = False  # to the compiler, arrays that may be written to are another type
-        sums = Sums(np.zeros(2), np.zeros_like(reserved), np.zeros_like(dollars))
+        sums = Sums(np.zeros(1), np.zeros(n_types), np.zeros_like(reserved), np.zeros_like(dollars))
         pairs = np.zeros((2, n_spend * n_types), dtype=np.int64)
         room = Scratch(
             pairs, np.zeros((n_spend, n_types)), np.zeros((n_spend, n_types)), np.zeros((4, n_spend + n_types))
@@ -117,7 +130,21 @@ class SecondStage:
         return sums
 
 
-def _periods(active: np.typing.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+def _parts(together: Flags) -> Ints:
+    """(J,) parts of types, numbered by their first: those that any row of (F, J) has together are in one.
+
+    >>> _parts(np.array([[False, True, False, True], [False, False, True, True]]))
+    array([0, 1, 1, 1])
+    """
+    part = np.arange(together.shape[1])
+    for row in together:
+        if row.any():
+            joined = part[row]
+            part[np.isin(part, joined)] = joined.min()
+    return np.asarray(np.unique(part, return_inverse=True)[1], dtype=np.int64)
+
+
+def _periods(active: Flags) -> tuple[Ints, Ints]:
     """Number of the period of each hour, periods in order of their first hour, and those first hours.
 
     >>> _periods(np.array([[True, True, False, True]]))

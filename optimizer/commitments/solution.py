@@ -57,7 +57,7 @@ class CommitmentSolution:
     solve_s: float
     """Wall time of everything after."""
     cuts: int
-    """Cutting planes, one for each scenario that was settled."""
+    """Cutting planes that the master program knows in the end."""
     log: tuple[str, ...] = ()
     """What was done, and what is infeasible, a sentence each."""
 

@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from optimizer.commitments import cutting_planes
 from optimizer.commitments.cutting_planes import Aim, Master, most_useful_units
-from optimizer.commitments.program import CommitmentProblem, RiskMeasure
+from optimizer.commitments.program import CommitmentProblem, Purchase, RiskMeasure
 from optimizer.commitments.search import Search, broken_limits, rounded, whole
 from optimizer.commitments.second_stage import SecondStage
 from tests.optimizer.commitment_problems import answered_directly, drawn, pool, reserved, spend
@@ -44,6 +45,37 @@ def test_the_bound_rises_with_every_cut_and_never_passes_the_optimum(seed: int, 
     assert all(later >= earlier - 1e-7 * optimum for earlier, later in pairwise(bounds))
     assert bounds[-1] <= optimum * (1 + 1e-7)
     assert bounds[-1] > 0.8 * optimum
+
+
+@pytest.mark.parametrize("risk", [RiskMeasure(), RiskMeasure("cvar_cost", 0.7, 0.6)], ids=["mean", "tail"])
+@pytest.mark.parametrize("shared", [True, False], ids=["a commitment for all", "nothing shared"])
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_added_up_cuts_lead_to_the_same_optimum(
+    most: int, shared: bool, risk: RiskMeasure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scenarios that share a cut, and parts that do, save time in the master program and nothing else."""
+    monkeypatch.setattr(cutting_planes, "MOST_CUTS", most)
+    monkeypatch.setattr(cutting_planes, "MOST_IN_PARTS", most)
+    problem = drawn(2, risk=risk, scenarios=4)
+    if not shared:
+        problem = replace(problem, purchases=tuple(p for p in problem.purchases if p.kind == "instances"))
+    optimum, _ = answered_directly(problem)
+    search = begun(problem)
+    search.in_parts(1e-8)
+    assert optimum == pytest.approx(search.best_usd, rel=1e-7)
+    assert optimum == pytest.approx(search.bound_usd, rel=1e-7)
+
+
+def test_types_are_in_one_part_where_a_commitment_covers_both() -> None:
+    """A cut of a part may leave out only what has nothing to do with it."""
+    demand, active = np.ones((1, 1, 4)), np.ones(1, dtype=bool)
+    last = Purchase("d", "instances", 0.5, active, instance_type=3)
+    purchases = spend([0.5, np.nan, 0.5, np.nan], 1), last
+    problem = CommitmentProblem(tuple("abcd"), np.ones(4), demand, np.ones(1), np.ones(1), purchases)
+    stage = SecondStage(problem)
+    assert [0, 1, 0, 2] == stage.part.tolist()
+    assert [0, 2] == stage.part_of_purchase.tolist()
+    assert [[2.0, 1.0, 1.0]] == stage.settle(np.zeros(2)).constant_of_parts_usd.tolist()
 
 
 def test_proposals_keep_to_every_limit() -> None:
