@@ -51,7 +51,7 @@ class CommitmentSolution:
     """(S,) a lower bound on what each scenario would cost if one had bought for it alone, in parts of units; None
     where nobody asked."""
     margins: tuple[Margin, ...]
-    """A purchase each."""
+    """A purchase each, at these units; where there is no solution, at what must be bought."""
     build_s: float
     """Wall time of laying out the problem and stating the master program."""
     solve_s: float

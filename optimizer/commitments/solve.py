@@ -188,10 +188,11 @@ def _why_not(search: Search, gap: float) -> list[str]:
 
 
 def _infeasible(problem: CommitmentProblem, broken: list[str], seconds: float) -> CommitmentSolution:
-    none = np.zeros(len(problem.purchases))
+    none, stage = np.zeros(len(problem.purchases)), SecondStage(problem)
     reasons = tuple(f"what must be bought breaks a limit: {fault}" for fault in broken)
     infinite = float("inf")
     nothing = np.full(len(problem.demand), infinite)
+    margins = _margins(problem, stage, problem.min_units)
     return CommitmentSolution(
-        "infeasible", none, infinite, infinite, infinite, nothing, None, (), 0.0, seconds, 0, reasons
+        "infeasible", none, infinite, infinite, infinite, nothing, None, margins, 0.0, seconds, 0, reasons
     )

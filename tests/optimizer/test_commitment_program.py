@@ -215,6 +215,7 @@ def test_contradictory_limits_are_infeasible_and_say_which() -> None:
         "what must be bought breaks a limit: 400.00 USD would be paid upfront, 100.00 more than the limit of 300.00"
     )
     assert (reason,) == found.log
+    assert ["reserved"] == [margin.name for margin in found.margins]
 
 
 @pytest.mark.parametrize(
