@@ -17,6 +17,7 @@ import numpy as np
 from optimizer.commitments.cutting_planes import Aim, Master
 from optimizer.commitments.program import CommitmentProblem, Floats
 from optimizer.commitments.second_stage import SecondStage, Settled
+from optimizer.commitments.solution import relative_gap
 
 HALF_WAY: Final = 0.5
 """Where between the best so far (0) and the master program's favourite (1) the scenarios are settled."""
@@ -37,6 +38,8 @@ class Search:
     """(P,) units; empty before anything was settled."""
     best_usd: float = np.inf
     """The aim there, with commitments applied in the providers' order."""
+    expected_usd: float = np.inf
+    """Mean cost there."""
     linear_usd: float = np.inf
     """The least that the aim would be anywhere settled, were commitments put to their best use."""
     bound_usd: float = 0.0
@@ -54,22 +57,23 @@ class Search:
 
     def within(self, gap: float) -> bool:
         """Whether the best is as close to the bound as was asked for."""
-        return self.best_usd - self.bound_usd <= gap * abs(self.best_usd)
+        return relative_gap(self.best_usd, self.bound_usd, self.expected_usd) <= gap
 
     def held_up_by_order(self, gap: float) -> bool:
         """Whether only the providers' order stands between the best and the bound: the cuts know no better."""
-        return self.linear_usd - self.bound_usd <= gap / 4 * abs(self.linear_usd)
+        return relative_gap(self.linear_usd, self.bound_usd, self.expected_usd) <= gap / 4
 
-    def look(self, units: Floats, *, counts: bool = True) -> None:
-        """Settle the scenarios at some units; they become the best if they are and if they count."""
+    def look(self, units: Floats) -> None:
+        """Settle the scenarios at some units; they become the best if they are."""
         settled = self.stage.settle(units, self.aim.scenarios)
         self.master.add(settled)
         self.rounds += 1
         committed = float(self.stage.problem.usd_of_a_unit @ units)
         usd = self.aim.usd(committed, settled.on_demand_usd)
         self.linear_usd = min(self.linear_usd, self.aim.usd(committed, _linear(settled, units)))
-        if counts and usd < self.best_usd:
+        if usd < self.best_usd:
             self.best, self.best_usd = units, usd
+            self.expected_usd = float(self.aim.probability @ (committed + settled.on_demand_usd))
 
     def in_parts(self, gap: float) -> None:
         """Narrow the gap, buying any part of a unit."""

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from optimizer.commitments.program import CommitmentProblem, Floats
+
+LEAST_SHARE: Final = 0.01
+"""Share of the expected cost below which a regret counts as so much: one of 0 has no shares."""
+
+
+def relative_gap(objective_usd: float, lower_bound_usd: float, expected_usd: float) -> float:
+    """How much smaller could an objective be, as a share of it, or of a hundredth of the cost where that is more?
+
+    >>> relative_gap(200.0, 199.0, 200.0), relative_gap(0.02, 0.01, 100.0)
+    (0.005, 0.01)
+    """
+    if objective_usd <= lower_bound_usd:
+        return 0.0
+    if math.isinf(objective_usd):
+        return math.inf
+    return (objective_usd - lower_bound_usd) / max(abs(objective_usd), LEAST_SHARE * expected_usd)
 
 
 @dataclass(frozen=True)
@@ -63,10 +80,8 @@ class CommitmentSolution:
 
     @property
     def gap(self) -> float:
-        """How much smaller could the objective still be, as a share of it?"""
-        if self.objective_usd == self.lower_bound_usd:
-            return 0.0
-        return (self.objective_usd - self.lower_bound_usd) / abs(self.objective_usd)
+        """How much smaller could the objective still be, as a share (:func:`relative_gap`)?"""
+        return relative_gap(self.objective_usd, self.lower_bound_usd, self.expected_usd)
 
     @property
     def regret_usd(self) -> Floats | None:

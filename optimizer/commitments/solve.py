@@ -19,7 +19,7 @@ from optimizer.commitments.newsvendor import newsvendor_units
 from optimizer.commitments.program import CommitmentProblem, Floats
 from optimizer.commitments.search import Search, broken_limits
 from optimizer.commitments.second_stage import SecondStage
-from optimizer.commitments.solution import CommitmentSolution, Margin
+from optimizer.commitments.solution import CommitmentSolution, Margin, relative_gap
 
 __all__ = ["CommitmentSolution", "hindsight", "solve"]
 
@@ -178,7 +178,7 @@ def _why_not(search: Search, gap: float) -> list[str]:
     """Why the gap that was asked for was not reached."""
     if search.within(gap):
         return []
-    share = (search.best_usd - search.bound_usd) / abs(search.best_usd)
+    share = relative_gap(search.best_usd, search.bound_usd, search.expected_usd)
     if search.late():
         return [f"time was up: other commitments could be up to {share:.2%} better"]
     return [

@@ -154,6 +154,14 @@ def test_the_worst_regret_falls_as_its_weight_grows() -> None:
     assert worst[-1] < worst[0]
 
 
+def test_a_future_that_is_certain_has_no_regret() -> None:
+    """The worst regret of one scenario is 0, of which nothing can be a share: the search must end all the same."""
+    asked = pool([[3, 5, 8, 2, 9, 7]], reserved(6, 0.6, unit=0.0), risk=RiskMeasure("cvar_regret", 1.0, 0.5))
+    found = solve(asked)
+    assert "optimal" == found.status
+    assert found.regret_usd == pytest.approx([0.0], abs=1e-5 * found.expected_usd)
+
+
 def test_the_same_scenario_many_times_is_one_scenario() -> None:
     """Probability is what counts, not how often a future is written down."""
     once = pool([[3, 5, 8, 2, 9, 7]], reserved(6, 0.6), spend([0.8], 6))
