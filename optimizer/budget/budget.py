@@ -53,6 +53,8 @@ class Period:
     """Mean: what was promised and not used."""
     covered_list_usd: float
     """Mean: what the promises' use would have cost at list prices."""
+    without_usd: float
+    """Mean: what it would cost with no promise at all."""
 
     @property
     def savings_usd(self) -> float:
@@ -127,17 +129,19 @@ class WhatIf:
 
     name: str
     kind: str
-    """``price_cut``, ``demand``, or ``futures`` for the worst of those that were drawn."""
+    """``forecast``, ``price_cut``, ``demand``, or ``futures`` for the worst of those that were drawn."""
     words: str
     with_usd: float
     """Mean effective cost of the whole budget with the promises."""
     without_usd: float
     """The same without any."""
     unused_usd: float
+    saved_over_terms_usd: float | None
+    """What the promises save over all hours that demand is forecast for, also after the budget; None if not known."""
 
     @property
     def saved_usd(self) -> float:
-        """What the promises save; negative where they lose."""
+        """What the promises save in the budget; negative where they lose."""
         return self.without_usd - self.with_usd
 
 
@@ -236,6 +240,7 @@ def _period(period: Period) -> dict[str, Any]:
         "on_demand_usd": period.on_demand_usd,
         "used_commitment_usd": period.used_usd,
         "unused_commitment_usd": period.unused_usd,
+        "without_commitments_usd": period.without_usd,
         "coverage": period.coverage,
         "utilisation": period.utilisation,
     }

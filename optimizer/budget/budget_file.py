@@ -199,7 +199,7 @@ def _between(source: Source, spec: BudgetSpec, workloads: tuple[str, ...]) -> It
             yield source.problem(path, "names no workload", f"'{name}'", remedy)
     for name in workloads:
         if name not in spec.history:
-            remedy = f"Add {name}: {{file: demand.csv}}, or {{weekly: ..., week_shape: ...}}."
+            remedy = f"Add {name}: {{file: demand.csv}}, or {{means: ..., week_shape: ...}}."
             yield source.problem("budget.history", f"must name the past demand of the workload '{name}'", None, remedy)
     end = spec.horizon.after(spec.start)
     for key in ("price_cuts", "demand_scenarios"):
@@ -239,7 +239,7 @@ def _histories(
 
 
 def _absent(source: Source, entry: HistorySpec, place: str) -> Iterator[Problem]:
-    for key in ("file", "weekly", "week_shape"):
+    for key in ("file", "means", "week_shape"):
         path = getattr(entry, key)
         unreadable = None if path is None else file_problem(path)
         if unreadable is not None:

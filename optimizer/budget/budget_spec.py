@@ -97,18 +97,18 @@ Factor = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=1_000
 
 
 class HistorySpec(Entry):
-    """Where a workload's past demand stands: an hourly table, or weekly means with the shape of a week."""
+    """Where a workload's past demand stands: an hourly table, or means of days or weeks with the shape of a week."""
 
     file: BesidePath | None = None
     """Hourly CSV with the columns timestamp (UTC), pool and demand."""
     pool: Text | None = None
     """Which pool of ``file``; may be left out where there is one."""
-    weekly: BesidePath | None = None
-    """CSV with the column ``week`` (its first day) and a column of weekly means."""
+    means: BesidePath | None = None
+    """CSV with the column ``day`` and a column of means: of every day, or of every week by its first day."""
     week_shape: BesidePath | None = None
     """CSV with ``weekday`` (0 is Monday), ``hour`` and a column of factors whose mean is 1."""
     column: Text | None = None
-    """The column of ``weekly`` and ``week_shape``; default: the only one there is."""
+    """The column of ``means`` and ``week_shape``; default: the only one there is."""
     scale: Positive = 1.0
     """Requests per second for 1 of the file: every value is multiplied by it."""
     shift_ns: Annotated[DurationNs, AfterValidator(_whole_hours)] = Field(default=0, alias="shift")
@@ -116,19 +116,19 @@ class HistorySpec(Entry):
 
     def flaws(self) -> Iterator[Flaw]:
         """No history, or two."""
-        remedy = "Give file, or weekly and week_shape."
-        if self.file is None and self.weekly is None:
-            yield Flaw(("file",), "is required, or weekly", None, remedy)
+        remedy = "Give file, or means and week_shape."
+        if self.file is None and self.means is None:
+            yield Flaw(("file",), "is required, or means", None, remedy)
         if self.file is not None:
-            for key in ("weekly", "week_shape", "column"):
+            for key in ("means", "week_shape", "column"):
                 if getattr(self, key) is not None:
                     yield Flaw((key,), "contradicts file", remedy=remedy)
         elif self.pool is not None:
             yield Flaw(("pool",), "has no effect without file", remedy="Use column.")
-        if self.weekly is not None and self.week_shape is None:
-            yield Flaw(("week_shape",), "is required beside weekly", None, "Say how a week runs: 168 factors.")
-        if self.weekly is None and self.file is None and self.week_shape is not None:
-            yield Flaw(("weekly",), "is required beside week_shape", None, "Say what each week brought.")
+        if self.means is not None and self.week_shape is None:
+            yield Flaw(("week_shape",), "is required beside means", None, "Say how a week runs: 168 factors.")
+        if self.means is None and self.file is None and self.week_shape is not None:
+            yield Flaw(("means",), "is required beside week_shape", None, "Say what each day or week brought.")
 
 
 class LimitsSpec(Entry):

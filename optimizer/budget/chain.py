@@ -126,7 +126,7 @@ def budget(
         demand = demand_paths(question, known_h, forecaster=forecaster)
     with _timed(timing, "fleets"):
         tables = fleet_tables(
-            question.plan, _ranges(question, demand), jobs=jobs, cluster=cluster, cache=cache, watch=watch
+            question.plan, _asked(question, demand), jobs=jobs, cluster=cluster, cache=cache, watch=watch
         )
     fleets = _Fleets(question, tables, offers)
     within = demand.first(question.hours)
@@ -145,8 +145,8 @@ def budget(
             promises = [one.commitment for one in other]
             rules[name] = float(settle_paths(fleets.every(within), described, promises).total_usd.mean())
     with _timed(timing, "what_ifs"):
-        unusual = what_ifs(question, fleets, within, commitments, settled, without)
-    months, total = periods(settled)
+        unusual = what_ifs(question, fleets, demand, commitments, settled, without)
+    months, total = periods(settled, without)
     tags = dict.fromkeys(key for workload in question.workloads for key in question.tags(workload))
     return Budget(
         name=question.name,
@@ -192,13 +192,10 @@ def _hours_ahead(question: BudgetQuestion) -> tuple[int, int]:
     return ahead, max(question.hours, min(ahead, reach))
 
 
-def _ranges(question: BudgetQuestion, demand: DemandPaths) -> dict[str, tuple[float, float]]:
-    """Least demand above 0 and most, over all futures and the past, by workload."""
-    found = {}
-    for name, paths in demand.rps.items():
-        asked = [part[part > 0] for part in (paths, question.history[name].rps)]
-        found[name] = (min(float(part.min(initial=np.inf)) for part in asked), max(float(p.max()) for p in asked))
-    return found
+def _asked(question: BudgetQuestion, demand: DemandPaths) -> dict[str, Floats]:
+    """Every demand of all futures and the past, by workload."""
+    past = question.history
+    return {name: np.concatenate([paths.ravel(), past[name].rps]) for name, paths in demand.rps.items()}
 
 
 def _bought(

@@ -1,8 +1,9 @@
 """A workload's past demand, hour by hour in requests per second, from either form in which a file may hold it.
 
-An hourly table is read by :mod:`optimizer.history`. Weekly means with the shape of a week are expanded here: an hour
-brings ``mean of its week x factor of its hour of the week x scale``. What that leaves out, the ups and downs of single
-hours around the shape, is in no future that is drawn from it; the files' own notes say how much that is.
+An hourly table is read by :mod:`optimizer.history`. Means of days or weeks with the shape of a week are expanded
+here: an hour brings ``mean x factor of its hour of the week x scale`` (of a day, over the mean factor of its weekday,
+so that days keep their means). What that leaves out, the ups and downs of single hours around the shape, is in no
+future that is drawn from it.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def read_history(spec: HistorySpec) -> DemandHistory:
     InputError
         With everything that is wrong with its files.
     """
-    found = _hourly(spec) if spec.file is not None else _weekly(spec)
+    found = _hourly(spec) if spec.file is not None else _shaped(spec)
     notes = list(found.notes)
     start = found.start
     if spec.scale != 1.0:
@@ -94,35 +95,42 @@ def _hourly(spec: HistorySpec) -> DemandHistory:
     return DemandHistory(start, history.demand[first:end, column], tuple(notes))
 
 
-def _weekly(spec: HistorySpec) -> DemandHistory:
-    assert spec.weekly is not None, "the door lets nothing else in"
+def _shaped(spec: HistorySpec) -> DemandHistory:
+    assert spec.means is not None, "the door lets nothing else in"
     assert spec.week_shape is not None, "the door lets nothing else in"
     problems: list[Problem] = []
-    start, means = _means(spec.weekly, spec.column, problems)
+    start, days, means = _means(spec.means, spec.column, problems)
     factors = _factors(spec.week_shape, spec.column, problems)
     if problems or start is None:
         raise InputError(problems)
-    offset = start.weekday() * 24
-    hours = (np.arange(len(means) * HOURS_PER_WEEK) + offset) % HOURS_PER_WEEK
-    rps = np.repeat(means, HOURS_PER_WEEK) * factors[hours]
-    note = f"{len(means)} weekly means times the shape of one week: no ups and downs of single hours around it"
+    if days == 1:
+        of_day = factors.reshape(7, 24).mean(axis=1)
+        factors = factors / np.repeat(np.where(of_day > 0, of_day, 1.0), 24)
+    hours = (np.arange(len(means) * days * 24) + start.weekday() * 24) % HOURS_PER_WEEK
+    rps = np.repeat(means, days * 24) * factors[hours]
+    of = "days" if days == 1 else "weeks"
+    note = f"means of {len(means):,} {of} times the shape of one week: no ups and downs of single hours around it"
     return DemandHistory(start, rps, (note,))
 
 
-def _means(path: Path, column: str | None, problems: list[Problem]) -> tuple[dt.datetime | None, Floats]:
+def _means(path: Path, column: str | None, problems: list[Problem]) -> tuple[dt.datetime | None, int, Floats]:
+    """First day, days of a row, and the means."""
     sheet = _sheet(path, problems)
-    name = None if sheet is None else _column(sheet, ("week",), column, problems)
+    name = None if sheet is None else _column(sheet, ("day",), column, problems)
     if sheet is None or name is None:
-        return None, np.zeros(0)
+        return None, 7, np.zeros(0)
     means = _numbers(sheet, name, problems)
     days = [_day(sheet, row, problems) for row in sheet.rows]
+    known = [day for day in days[:2] if day is not None]
+    step = 1 if len(known) == 2 and (known[1] - known[0]).days == 1 else 7
     for row, before, day in zip(sheet.rows[1:], days, days[1:], strict=False):
-        if before is not None and day is not None and (day - before).days != 7:
-            rule = f"must be 7 days after {before}"
-            remedy = "Give every week once, in order; a week without demand has mean 0."
-            problems.append(sheet.problem(row, "week", rule, row.cells["week"], remedy))
+        if before is not None and day is not None and (day - before).days != step:
+            rule = f"must be {step} day{'s' * (step > 1)} after {before}"
+            remedy = "Give every day, or every week, once and in order; one without demand has mean 0."
+            problems.append(sheet.problem(row, "day", rule, row.cells["day"], remedy))
     first = days[0]
-    return None if first is None else dt.datetime(first.year, first.month, first.day, tzinfo=dt.UTC), means
+    start = None if first is None else dt.datetime(first.year, first.month, first.day, tzinfo=dt.UTC)
+    return start, step, means
 
 
 def _factors(path: Path, column: str | None, problems: list[Problem]) -> Floats:
@@ -199,8 +207,8 @@ def _numbers(sheet: Sheet, name: str, problems: list[Problem]) -> Floats:
 
 def _day(sheet: Sheet, row: Row, problems: list[Problem]) -> dt.date | None:
     try:
-        return dt.date.fromisoformat(row.cells["week"].strip())
+        return dt.date.fromisoformat(row.cells["day"].strip())
     except ValueError:
-        rule, remedy = "must be the first day of a week, as in 2026-11-02", "Write year, month and day."
-        problems.append(sheet.problem(row, "week", rule, row.cells["week"], remedy))
+        rule, remedy = "must be a day, as in 2026-11-02", "Write year, month and day."
+        problems.append(sheet.problem(row, "day", rule, row.cells["day"], remedy))
         return None

@@ -87,7 +87,7 @@ class DemandPaths:
     @property
     def hours(self) -> int:
         """H, the hours of each."""
-        return int(next(iter(self.rps.values())).shape[1])
+        return len(next(iter(self.rps.values()))[0])
 
     def first(self, hours: int) -> DemandPaths:
         """The same futures, cut after so many hours."""

@@ -2,8 +2,8 @@
 
 A budget asks for the fleet of 8,760 hours in a hundred futures: nearly a million hours for each workload. The
 optimizer plans a grid of demands instead, once, and an hour gets the fleet of the next demand on the grid above its
-own, which carries it: never less than needed. What the rounding costs at most is known exactly, since the cost of the
-grid's demand below bounds the cheapest fleet from below (:meth:`FleetTable.rounding_share`).
+own, which carries it: never less than needed. What the rounding costs at most is known, since the cheapest fleet for
+the least demand that gets a fleet is planned, too (:meth:`FleetTable.rounding_share`).
 
 The grid lies where fleets change: at the most that n instances of one kind carry, thinned where there are many. Every
 workload has fleets of its own, so that each has its bill; that a fleet shared by two could do with an instance less is
@@ -43,6 +43,15 @@ Ints = npt.NDArray[np.int64]
 MOST_LEVELS: Final = 48
 """Demands on the grid of one workload: with so many, each is at most a few per cent above the one below."""
 
+MOST_COUNTS: Final = 4_096
+"""Counts of instances of one kind whose capacities are candidates for the grid."""
+
+_MOST_ASKED: Final = 100_000
+"""Demands that are looked at to place the grid."""
+
+_JUST_ABOVE: Final = 1e-6
+"""Share by which a demand is more than that of the grid, where the least above it is asked for."""
+
 _ROUNDING: Final = 1e-9
 """Share by which a demand may exceed that of the grid: sums are rounded."""
 
@@ -60,6 +69,9 @@ class FleetTable:
     """(G, J) instances of each candidate that carry the demand of the grid."""
     usd_per_hour: Floats
     """(G,) what they cost at the prices that the fleets were chosen for."""
+    least_usd_per_hour: Floats
+    """(G,) what the cheapest fleet costs for a little more than the demand of the grid below (than none, the first): no
+    demand that gets this fleet could do with less."""
     proven: bool
     """Whether every fleet was simulated; False where capacities are stated."""
 
@@ -82,28 +94,25 @@ class FleetTable:
     def fleet(self, rps: Floats) -> Ints:
         """Instances of each candidate for each of these demands: the same shape and one axis more.
 
-        >>> table = FleetTable("w", ("l4",), np.array([10.0, 20.0]), np.array([[1], [2]]), np.array([1.0, 2.0]), True)
-        >>> table.fleet(np.array([0.0, 4.0, 10.0, 10.1])).ravel().tolist()
-        [0, 1, 1, 2]
+        >>> one_two = np.array([1.0, 2.0])
+            >>> table = FleetTable("w", ("l4",), 10 * one_two, np.array([[1], [2]]), one_two, one_two, True)
+            >>> table.fleet(np.array([0.0, 4.0, 10.0, 10.1])).ravel().tolist()
+            [0, 1, 1, 2]
         """
         with_none = np.vstack([self.instances, np.zeros((1, len(self.candidates)), dtype=np.int64)])
         found: Ints = with_none[self.level_of(rps)]
         return found
 
     def rounding_share(self, rps: Floats) -> float:
-        """By what share of their cost could the fleets of these demands be too dear, at most?
-
-        The fleet of a demand between two of the grid costs at least what that of the lower one does.
-        """
-        costs = np.concatenate(([0.0], self.usd_per_hour, [0.0]))
+        """By what share of their cost could the fleets of these demands be too dear, at most?"""
         index = self.level_of(rps[rps > 0])
-        spent = costs[index + 1].sum()
-        return float((spent - costs[index].sum()) / spent) if spent > 0 else 0.0
+        spent = self.usd_per_hour[index].sum()
+        return float(1 - self.least_usd_per_hour[index].sum() / spent) if spent > 0 else 0.0
 
 
 def fleet_tables(
     question: Question,
-    ranges_rps: Mapping[str, tuple[float, float]],
+    asked_rps: Mapping[str, Floats],
     *,
     usd_per_hour: Mapping[str, float] | None = None,
     jobs: int | None = None,
@@ -111,14 +120,14 @@ def fleet_tables(
     cache: Path | None = None,
     watch: Watch | None = None,
 ) -> tuple[FleetTable, ...]:
-    """Which fleets carry any demand within these ranges at the least cost? One table a workload.
+    """Which fleets carry these demands, and any between, at the least cost? One table a workload.
 
     Parameters
     ----------
     question
         The plan file: candidates, objectives, limits.
-    ranges_rps
-        Least demand above 0 and most demand, by workload.
+    asked_rps
+        Demands that will be asked for, by workload; any shape.
     usd_per_hour
         Prices to choose fleets by, by candidate; default: those on demand.
 
@@ -128,15 +137,15 @@ def fleet_tables(
         A demand that no fleet can carry within its objectives, or the time limit passed.
     """
     watch = watch or Unwatched()
-    asked = _at_rates(question, {name: most for name, (_, most) in ranges_rps.items()})
+    above_0 = {name: _sample(rps) for name, rps in asked_rps.items()}
+    asked = _at_rates(question, {name: float(rps.max()) for name, rps in above_0.items()})
     settings = expand(asked)
     if any(one.simulated for one in settings):
         watch.stage("finding what instances can carry")
     found = capacities(asked, settings, jobs=jobs, cluster=cluster, cache=cache, watch=watch)
     curves = [one.curve for one in found]
     levels = {
-        name: grid([(curve, place) for curve in curves], *ranges_rps[name])
-        for place, name in enumerate(asked.workloads)
+        name: grid([(curve, place) for curve in curves], above_0[name]) for place, name in enumerate(asked.workloads)
     }
     problem = problem_of(asked, settings, curves, _grid_demand(levels))
     if usd_per_hour is not None:
@@ -147,41 +156,70 @@ def fleet_tables(
     watch.stage("simulating every fleet")
     proven = prove(asked, problem, solution, simulations=Simulations(asked, jobs, cluster, watch))
     _refuse(asked, proven.problem, proven.solution, proven)
-    return tuple(_tables(asked, levels, proven))
+    return tuple(_tables(asked, levels, proven, _least(asked, levels, above_0, proven)))
 
 
-def grid(curves: Sequence[tuple[CapacityCurve, int]], least_rps: float, most_rps: float) -> Floats:
+def grid(curves: Sequence[tuple[CapacityCurve, int]], asked_rps: Floats) -> Floats:
     """Which demands are planned? The most that n instances of one kind carry, and the greatest demand itself.
 
     Parameters
     ----------
     curves
         What each kind carries, and the row of the workload in it.
-    least_rps, most_rps
-        Demands between which fleets are asked for.
+    asked_rps
+        Demands above 0 that fleets are asked for: where many lie, the grid is fine.
 
     Examples
     --------
-    >>> grid([(CapacityCurve(np.array([1]), np.array([[10.0]])), 0)], 12.0, 35.0).tolist()
+    >>> grid([(CapacityCurve(np.array([1]), np.array([[10.0]])), 0)], np.array([12.0, 35.0])).tolist()
     [20.0, 30.0, 35.0]
     """
-    steps: list[Floats] = []
+    least_rps, most_rps = float(asked_rps.min()), float(asked_rps.max())
+    steps: list[Floats] = [np.zeros(0)]
     for curve, row in curves:
         rates = curve.rps_per_instance[row]
-        if not rates.any():
-            continue
-        most = int(np.ceil(most_rps / rates[rates > 0].min()))
-        counts = np.unique(np.ceil(np.geomspace(1, max(most, 1), 4 * MOST_LEVELS)))
-        segment = np.searchsorted(curve.instances, counts, side="right") - 1
-        steps.append(counts * rates[segment])
-    every = np.unique(np.concatenate([*steps, np.zeros(0)]))
+        if rates.any():
+            most = int(np.ceil(most_rps / rates[rates > 0].min()))
+            counts = (
+                np.arange(1, most + 1) if most <= MOST_COUNTS else np.unique(np.geomspace(1, most, MOST_COUNTS).round())
+            )
+            segment = np.searchsorted(curve.instances, counts, side="right") - 1
+            steps.append(counts * rates[segment])
+    every = np.unique(np.concatenate(steps))
     within = every[(every >= least_rps) & (every < most_rps)]
     if len(within) >= MOST_LEVELS:
-        # The greatest of each part of the scale: there the fleets are full.
-        edges = np.geomspace(max(least_rps, within[0]), most_rps, MOST_LEVELS)
-        last = np.searchsorted(within, edges, side="right") - 1
-        within = within[np.unique(last[last >= 0])]
+        usual = np.quantile(asked_rps, np.linspace(0, 1, 3 * MOST_LEVELS // 4))
+        edges = np.concatenate([usual, np.geomspace(least_rps, most_rps, MOST_LEVELS // 4)])
+        next_up = np.unique(np.searchsorted(within, edges))
+        within = within[next_up[next_up < len(within)]]
     return np.append(within, most_rps)
+
+
+def _sample(rps: Floats) -> Floats:
+    """Demands above 0, of many a part, with the least and the greatest."""
+    above_0 = rps[rps > 0].ravel()
+    if not len(above_0):
+        return np.ones(1)
+    return np.concatenate([above_0[:: -(-len(above_0) // _MOST_ASKED)], [above_0.min(), above_0.max()]])
+
+
+def _least(question: Question, levels: Mapping[str, Floats], asked_rps: Mapping[str, Floats], proven: Proven) -> Floats:
+    """(T,) a lower bound on the cost of every demand that gets the fleet of one of the grid.
+
+    The cheapest fleet of the least such demand, at the capacities that the proof left: costs never fall with demand.
+    """
+    just_above = {
+        name: np.append(min(asked_rps[name].min(), rps[0]), rps[:-1] * (1 + _JUST_ABOVE))
+        for name, rps in levels.items()
+    }
+    demand = _grid_demand({name: np.minimum(rps, levels[name]) for name, rps in just_above.items()})
+    problem = replace(proven.problem, hours=demand.hours, demand_rps=demand.demand_rps)
+    found = _solved(question, problem)
+    if found.status == "infeasible":
+        return np.zeros(len(problem.hours))
+    prices = np.array([option.usd_per_hour for option in problem.options])
+    usd: Floats = (prices * found.running).sum(axis=0) * (1 - found.gap)
+    return usd
 
 
 def _at_rates(question: Question, rates_rps: Mapping[str, float]) -> Question:
@@ -252,7 +290,7 @@ def _refuse(question: Question, problem: PlanProblem, solution: Solution, proven
         raise InputError(problems)
 
 
-def _tables(question: Question, levels: Mapping[str, Floats], proven: Proven) -> list[FleetTable]:
+def _tables(question: Question, levels: Mapping[str, Floats], proven: Proven, least_usd: Floats) -> list[FleetTable]:
     problem, solution = proven.problem, proven.solution
     names = tuple(candidate.name for candidate in question.candidates)
     counts = np.zeros((len(problem.hours), len(names)), dtype=np.int64)
@@ -264,8 +302,8 @@ def _tables(question: Question, levels: Mapping[str, Floats], proven: Proven) ->
     for workload, level_rps in levels.items():
         part = slice(begin, begin + len(level_rps))
         begin += len(level_rps)
-        instances, cost = counts[part].copy(), usd[part].copy()
-        for array in (level_rps, instances, cost):
+        instances, cost, least = counts[part].copy(), usd[part].copy(), np.minimum(least_usd[part], usd[part])
+        for array in (level_rps, instances, cost, least):
             array.setflags(write=False)
-        tables.append(FleetTable(workload, names, level_rps, instances, cost, proven.met is True))
+        tables.append(FleetTable(workload, names, level_rps, instances, cost, least, proven.met is True))
     return tables

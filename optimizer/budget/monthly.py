@@ -143,17 +143,18 @@ def spread(amounts: Floats) -> Spread:
     return Spread(float(amounts.mean()), float(p10), float(p50), float(p90))
 
 
-def periods(settled: Settled) -> tuple[tuple[Period, ...], Period]:
-    """What does each month cost, and all of them?"""
+def periods(settled: Settled, without: Settled) -> tuple[tuple[Period, ...], Period]:
+    """What does each month cost, and all of them? Beside it, the mean without any promise."""
+    bare = without.effective_usd.sum(axis=(2, 3)).mean(axis=0).tolist()
     months = tuple(
-        _period(name, settled.billed_usd[:, m], settled.effective_usd[:, m], settled.list_usd[:, m])
+        _period(name, settled.billed_usd[:, m], settled.effective_usd[:, m], settled.list_usd[:, m], bare[m])
         for m, name in enumerate(settled.months)
     )
     whole = (settled.billed_usd.sum(axis=1), settled.effective_usd.sum(axis=1), settled.list_usd.sum(axis=1))
-    return months, _period("total", *whole)
+    return months, _period("total", *whole, sum(bare))
 
 
-def _period(name: str, billed: Floats, effective: Floats, listed: Floats) -> Period:
+def _period(name: str, billed: Floats, effective: Floats, listed: Floats, without_usd: float) -> Period:
     """From sums by future (S,) and by future, kind and column (S, 3, J + 1)."""
     mean, mean_list = effective.sum(axis=2).mean(axis=0), listed.sum(axis=2).mean(axis=0)
     return Period(
@@ -165,6 +166,7 @@ def _period(name: str, billed: Floats, effective: Floats, listed: Floats) -> Per
         used_usd=float(mean[_USED]),
         unused_usd=float(mean[_UNUSED]),
         covered_list_usd=float(mean_list[_USED]),
+        without_usd=without_usd,
     )
 
 

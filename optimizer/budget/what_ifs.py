@@ -1,13 +1,14 @@
 """What could go wrong? The same promises in other courses of events, each beside no promises at all.
 
 A promise is a bet. It loses where on-demand prices are cut (what was promised stays as dear), where demand goes away
-(what was promised is not used), and in the futures in which demand is low. Each is settled by the same ledger.
+(what was promised is not used), and in the futures in which demand is low. Each is settled by the same ledger, over the
+budget and, since terms may last longer, over all hours that demand is forecast for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-MOST_FUTURES = 40
+MOST_FUTURES: Final = 24
 """Futures that a what-if is settled in: its mean is shown, no quantile."""
 
 
@@ -46,11 +47,21 @@ def what_ifs(
     without: Settled,
 ) -> tuple[WhatIf, ...]:
     """What do the promises save, or lose, in each course of events that the file names, and in the emptiest futures?"""
+    if not commitments:
+        return ()
     return (
+        _as_forecast(question, fleets, demand, commitments),
         *_price_cuts(question, fleets, demand, commitments),
         *_demands(question, fleets, demand, commitments),
         *_low_futures(settled, without),
     )
+
+
+def _as_forecast(
+    question: BudgetQuestion, fleets: Fleets, demand: DemandPaths, commitments: Sequence[Commitment]
+) -> WhatIf:
+    words = "demand and prices are as foreseen"
+    return _what_if(question, "nothing of it", "forecast", words, fleets, demand, fleets.described(), commitments)
 
 
 def _price_cuts(
@@ -64,7 +75,7 @@ def _price_cuts(
         cheaper = Columns(described.start, described.instance_types, described.tags, prices)
         of = ", ".join(cut.instance_types) if cut.instance_types else "all types"
         words = f"on-demand prices of {of} fall by {percent(cut.share)} on {cut.first}; promised prices stay"
-        yield _what_if(cut.name, "price_cut", words, fleets, demand, cheaper, commitments)
+        yield _what_if(question, cut.name, "price_cut", words, fleets, demand, cheaper, commitments)
 
 
 def _demands(
@@ -81,10 +92,11 @@ def _demands(
         words = f"demand for {whose} is multiplied by {scenario.factor:g} from {scenario.first} on"
         if scenario.probability > 0:
             words += f"; planned for in {percent(scenario.probability)} of the futures"
-        yield _what_if(scenario.name, "demand", words, fleets, course, fleets.described(), commitments)
+        yield _what_if(question, scenario.name, "demand", words, fleets, course, fleets.described(), commitments)
 
 
 def _what_if(
+    question: BudgetQuestion,
     name: str,
     kind: str,
     words: str,
@@ -93,18 +105,27 @@ def _what_if(
     columns: Columns,
     commitments: Sequence[Commitment],
 ) -> WhatIf:
+    """Settle all hours that are known of, and sum up those of the budget, and all."""
     paths = np.unique(np.linspace(0, demand.count - 1, min(demand.count, MOST_FUTURES)).astype(int)).tolist()
     instances = [fleets.of(demand, path) for path in paths]
     bought = settle_paths(iter(instances), columns, commitments)
     bare = settle_paths(iter(instances), columns)
-    unused = float(bought.effective_usd[:, :, 2].sum(axis=(1, 2)).mean())
-    return WhatIf(name, kind, words, float(bought.total_usd.mean()), float(bare.total_usd.mean()), unused)
+    within = np.array([month < f"{question.end:%Y-%m-%d}" for month in bought.months])
+    mine, nobodys = (one.effective_usd.sum(axis=(2, 3)).mean(axis=0) for one in (bought, bare))
+    unused = bought.effective_usd[:, :, 2].sum(axis=2).mean(axis=0)
+    return WhatIf(
+        name,
+        kind,
+        words,
+        with_usd=float(mine[within].sum()),
+        without_usd=float(nobodys[within].sum()),
+        unused_usd=float(unused[within].sum()),
+        saved_over_terms_usd=float((nobodys - mine).sum()),
+    )
 
 
 def _low_futures(settled: Settled, without: Settled) -> Iterator[WhatIf]:
     """The tenth of the futures in which the promises do worst."""
-    if not settled.commitments:
-        return
     saved = without.total_usd - settled.total_usd
     worst = np.argsort(saved, kind="stable")[: max(1, len(saved) // 10)]
     yield WhatIf(
@@ -114,4 +135,5 @@ def _low_futures(settled: Settled, without: Settled) -> Iterator[WhatIf]:
         with_usd=float(settled.total_usd[worst].mean()),
         without_usd=float(without.total_usd[worst].mean()),
         unused_usd=float(settled.effective_usd[worst][:, :, 2].sum(axis=(1, 2)).mean()),
+        saved_over_terms_usd=None,
     )
