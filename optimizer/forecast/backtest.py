@@ -231,9 +231,8 @@ def roll(rolled: Rolled, *, model: str | None = None) -> Rolling:
         rows.append(np.array([np.dot(share, one) for one in found]) / (unit, unit, unit, 1.0, 1.0, 1.0))
     if not rows:
         return UNTESTED
-    mase, naive_mase, pinball, hits, error, demand = (float(value) for value in np.mean(rows, axis=0))
-    share_off = error / demand if demand > 0 else 0.0
-    scores = Scores(len(rows), rolled.reach, mase, naive_mase, pinball, hits, share_off)
+    mase, naive_mase, pinball, hits, wrong, demand = (float(value) for value in np.mean(rows, axis=0))
+    scores = Scores(len(rows), rolled.reach, mase, naive_mase, pinball, hits, wrong / demand if demand > 0 else 0.0)
     return Rolling(scores, np.array(relative), np.array(when))
 
 

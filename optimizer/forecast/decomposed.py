@@ -41,8 +41,7 @@ class Decomposed:
     def following(self, level: float) -> Floats:
         """(H,) what the deviation of the last hours from a level adds to the next ones, fading."""
         recent = float(np.mean(self.adjusted[-3:]))
-        fading: Floats = (recent - level) * self.follow ** np.arange(2, self.steps + 2)
-        return fading
+        return np.asarray((recent - level) * self.follow ** np.arange(2.0, self.steps + 2.0), dtype=np.float64)
 
 
 def by_profile(values: Floats, seasons: Seasons, steps: int) -> Decomposed:

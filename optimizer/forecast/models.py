@@ -68,7 +68,7 @@ def drift(training: Training) -> Floats | None:
     level = recent_mean(parts.daily, 3.0)
     slope = (parts.daily[-7:].mean() - parts.daily[-days:][:7].mean()) / (days - 7)
     rate = 0.5 ** (1 / 30)
-    ahead = slope * (1 - rate ** (np.arange(1, parts.steps + 1) / DAY)) / (1 / rate - 1)
+    ahead: Floats = slope * (1 - rate ** (np.arange(1, parts.steps + 1) / DAY)) / (1 / rate - 1)
     return parts.season + level + ahead + parts.following(level)
 
 
@@ -94,7 +94,8 @@ def last_year(training: Training) -> Floats | None:
     moved = weeks - smooth[-days - 1]
     ahead = -(-parts.steps // DAY)
     by_day = np.concatenate([[0.0], np.resize(moved, ahead)])
-    return parts.season + level + np.interp(np.arange(parts.steps) / DAY, np.arange(ahead + 1), by_day)
+    course = np.asarray(np.interp(np.arange(parts.steps) / DAY, np.arange(ahead + 1), by_day), dtype=np.float64)
+    return parts.season + level + course
 
 
 def _steady(half_life_days: float) -> Model:

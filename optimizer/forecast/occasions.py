@@ -43,7 +43,7 @@ class Occasions:
             return values
         usual = values.copy()
         hours = np.flatnonzero(special)
-        usual[hours] = [self._about(values, special, hour) for hour in hours]
+        usual[hours] = [self._about(values, special, hour) for hour in hours.tolist()]
         return usual
 
     def factors(self, usual: Floats, values: Floats, steps: int) -> Floats:
@@ -73,7 +73,7 @@ class Occasions:
             smooth = [np.roll(one, -1) + 2 * one + np.roll(one, 1) for one in (actual, ordinary)]
             overall = actual.sum() / max(ordinary.sum(), 1e-9)
             ratio = np.where(smooth[1] > 0, smooth[0] / np.maximum(smooth[1], 1e-9), overall)
-            return np.clip(ratio, 1 / _MOST, _MOST)[of_day]
+            return np.asarray(np.clip(ratio, 1 / _MOST, _MOST)[of_day], dtype=np.float64)
         weeks = min(now // WEEK, _SUNDAY_WEEKS)
         if weeks == 0:
             return np.ones(len(of_day))
@@ -81,8 +81,8 @@ class Occasions:
         of_week = (hours - now) % WEEK
         first = (self.start + timedelta(hours=now)).weekday() * DAY + (self.start + timedelta(hours=now)).hour
         sunday = (6 * DAY + of_day - first) % WEEK
-        ordinary, like = table[of_week], table[sunday]
-        ratio = np.where(ordinary > 0, like / np.maximum(ordinary, 1e-9), 1.0)
+        weekday, like = table[of_week], table[sunday]
+        ratio = np.where(weekday > 0, like / np.maximum(weekday, 1e-9), 1.0)
         return np.asarray(np.clip(ratio, 1 / _MOST, _MOST))
 
     def event_factor(self, event: Event, usual: Floats, values: Floats) -> float | None:

@@ -41,7 +41,8 @@ def _by_day(relative: Floats, known: Bools, leads: Ints) -> tuple[Floats, Bools]
     """(N, D, 24) errors of whole days ahead, as far as every hour is compared, and (N, D) which days are known."""
     days = int(np.count_nonzero(leads == np.arange(len(leads)))) // DAY
     table = np.clip(relative[:, : days * DAY], -3.0, 3.0).reshape(-1, days, DAY)
-    return table, known[:, : days * DAY].reshape(-1, days, DAY).all(axis=2)
+    use: Bools = np.all(known[:, : days * DAY].reshape(-1, days, DAY), axis=2)
+    return table, use
 
 
 def errors_by_day(relative: Floats, known: Bools, leads: Ints, origins: Ints) -> dict[int, float]:
@@ -124,7 +125,7 @@ def levels_of(slow: Floats, fast: Floats, how: Dependence) -> Floats:
     order = np.argsort(by_hour, axis=0, kind="stable")
     ranks = np.empty((paths, steps))
     np.put_along_axis(ranks, order, np.broadcast_to(np.arange(paths)[:, None] + 0.5, (paths, steps)), axis=0)
-    return ranks / paths
+    return np.asarray(ranks / paths, dtype=np.float64)
 
 
 def shock_roots(days: list[dict[int, float]]) -> Floats:

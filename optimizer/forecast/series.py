@@ -23,6 +23,8 @@ from optimizer.forecast.verdict import verdict
 
 PATHS: Final = 200
 """Sample paths unless more or fewer are asked for."""
+ENDED: Final = "ended"
+"""In place of a model, of a pool that nobody wants any more."""
 _ALONE: Final = np.ones(1)
 _DECIMALS: Final = 9
 """A root squared is not quite what it was: five instances for ever lie within five and five."""
@@ -55,12 +57,13 @@ class Shocks:
         own = self._normal(2, self.column, hours)
         if self.common == 0:
             return own
-        return np.sqrt(self.common) * self._normal(3, 0, hours) + np.sqrt(1 - self.common) * own
+        shared = np.sqrt(self.common) * self._normal(3, 0, hours)
+        return np.asarray(shared + np.sqrt(1 - self.common) * own)
 
     def _normal(self, purpose: int, stream: int, length: int) -> Floats:
         source = np.random.default_rng(np.random.SeedSequence((self.seed, purpose, stream)))
         # Drawn by hour, so that a longer horizon goes on where a shorter one ended.
-        return source.standard_normal((length, self.paths)).T
+        return np.asarray(source.standard_normal((length, self.paths)).T)
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,13 @@ class SeriesForecast:
 
     def quantile(self, level: float) -> Floats:
         """(H,) demand that is not exceeded with this probability, hour by hour."""
-        return self._at(np.full((1, self.steps), level))[0]
+        return np.asarray(self._at(np.full((1, self.steps), level))[0])
 
     @cached_property
     def mean(self) -> Floats:
         """(H,) expected demand: the mean of the sample paths."""
         count = self.shocks.paths
-        return np.mean([self.quantile((i + 0.5) / count) for i in range(count)], axis=0)
+        return np.asarray(np.mean([self.quantile((i + 0.5) / count) for i in range(count)], axis=0))
 
     @property
     def paths(self) -> Floats:
@@ -226,7 +229,7 @@ def ended(start: datetime, horizon_h: int, last: datetime | None, shocks: Shocks
     when = "It never had demand" if last is None else f"Its last demand was on {last:%Y-%m-%d}"
     return SeriesForecast(
         start=start,
-        model="ended",
+        model=ENDED,
         p50=nothing,
         forecastable=False,
         reasons=(f"{when}: taken to stay without. Should it come back, no history can tell when",),

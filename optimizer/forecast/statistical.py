@@ -133,7 +133,7 @@ def _by_hour(ahead: Floats, days_each: int, parts: Decomposed) -> Floats:
     """Means of days or weeks as hours, drawn through their middles; the last hours' deviation fades in front."""
     hours = days_each * DAY
     middles = hours * (np.arange(len(ahead)) + 0.5)
-    level = np.interp(np.arange(parts.steps) + 0.5, middles, ahead)
+    level = np.asarray(np.interp(np.arange(parts.steps) + 0.5, middles, ahead), dtype=np.float64)
     return level + parts.following(float(level[0]))
 
 
