@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.commitments.futures import FUTURES, futures_of
-from optimizer.commitments.levels import DAY_H, LEAST_BLOCKS, WEEK_H
+from optimizer.commitments.levels import DAY_H, LEAST_DAYS, WEEK_H
 from optimizer.commitments.offers import Market
 from optimizer.commitments.recommend import PLAIN, Preferences, ratios, recommend
 from optimizer.commitments.rules import LOOKBACK_DAYS, best_units, lookback_name, units_by_rule
@@ -128,7 +128,7 @@ def _cuts(hours: int, term: int, periods: int) -> tuple[int, Sequence[int], str]
         count = min(periods, hours // term - 1)
         return term, [hours - term * back for back in range(count, 0, -1)], ""
     paid = hours // SHORT_SHARE
-    if paid < DAY_H or hours - paid < LEAST_BLOCKS * DAY_H:
+    if paid < DAY_H or hours - paid < LEAST_DAYS * DAY_H:
         return 0, [], f"the history of {hours / DAY_H:.0f} days is too short to test anything on"
     note = (
         f"the history is shorter than two terms: committed on its first {(hours - paid) / WEEK_H:.0f} weeks and paid "

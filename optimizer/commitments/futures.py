@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.commitments.levels import (
+    WEEK_H,
     Levels,
     lasting_change,
     levels_of,
@@ -106,7 +107,7 @@ def futures_of(history: History, hours: int, *, futures: int = FUTURES, seed: in
     Parameters
     ----------
     history
-        What was wanted. Four weeks or more; from four days on levels are taken day by day.
+        What was wanted. Two weeks or more; from four days on levels are taken day by day.
     hours
         How far to look.
     futures
@@ -126,7 +127,7 @@ def futures_of(history: History, hours: int, *, futures: int = FUTURES, seed: in
     drawn = max(min(futures, LEAST_FUTURES), min(futures, LARGEST_TABLE // (hours * pools)))
     streams = [np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(pools + 4)]
     blocks = -(-hours // levels.block_h)
-    start = _Start(drawn, blocks, streams[0])
+    start = _Start(drawn, blocks, levels.block_h, streams[0])
     paths = np.zeros((drawn, blocks, pools))
     for pool in np.flatnonzero(levels.current > 0):
         life = levels.demand[len(levels.demand) - levels.age[pool] :, pool]
@@ -151,7 +152,8 @@ def futures_of(history: History, hours: int, *, futures: int = FUTURES, seed: in
 class _Start:
     """What all pools of a future have in common: over how long its trend and its level are taken."""
 
-    def __init__(self, futures: int, blocks: int, rng: np.random.Generator) -> None:
+    def __init__(self, futures: int, blocks: int, block_h: int, rng: np.random.Generator) -> None:
+        self.block_h = block_h
         self.trends = _dealt(len(TREND_OVER), futures, rng)
         self.levels = _dealt(len(LEVEL_OVER), futures, rng)
         self.fading = np.cumsum(FADING ** np.arange(1, blocks + 1))
@@ -162,7 +164,8 @@ class _Start:
         slopes = np.array(
             [trend(logs, over).slope * min(1.0, min(over, len(logs)) / SURE_AFTER) for over in TREND_OVER]
         )
-        slopes = slopes.clip(-STEEPEST, STEEPEST)
+        # From one day to the next a weekday shows, not a trend.
+        slopes = slopes.clip(-STEEPEST, STEEPEST) if self.block_h == WEEK_H else np.zeros(len(slopes))
         levels = np.array([trend(logs, over).level for over in LEVEL_OVER])
         change = np.hypot(LASTING_SHARE * lasting_change(logs[-60:]), LEAST_CHANGE)
         walk = np.cumsum(rng.normal(scale=change, size=(len(self.trends), len(self.fading))), axis=1)
@@ -215,7 +218,7 @@ def _notes(history: History, levels: Levels, who: Newcomers) -> list[str]:
     ended = (levels.current == 0) & history.lived
     if ended.any():
         notes.append(f"no demand at the end of the history, so none is foreseen: {_named(history.pools, ended)}")
-    if levels.block_h != 168:
+    if levels.block_h != WEEK_H:
         notes.append(f"only {history.hours / 24:.0f} days of history: levels are taken day by day")
     return notes
 

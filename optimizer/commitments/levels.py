@@ -23,11 +23,11 @@ Ints = npt.NDArray[np.int64]
 DAY_H: Final = 24
 WEEK_H: Final = 168
 
-LEAST_WEEKS: Final = 4
+LEAST_WEEKS: Final = 2
 """Fewer weeks of history than this are looked at day by day."""
 
-LEAST_BLOCKS: Final = 4
-"""Days or weeks that a history must have to tell a level from an accident."""
+LEAST_DAYS: Final = 4
+"""Days that a history must have to tell a level from an accident."""
 
 MAD_TO_SD: Final = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
@@ -93,8 +93,8 @@ def levels_of(demand: Floats) -> Levels:
     """
     block_h = WEEK_H if len(demand) >= LEAST_WEEKS * WEEK_H else DAY_H
     blocks = len(demand) // block_h
-    if blocks < LEAST_BLOCKS:
-        raise ValueError(f"a level needs {LEAST_BLOCKS} days of history at least, got {len(demand)} hours")
+    if len(demand) < LEAST_DAYS * DAY_H:
+        raise ValueError(f"a level needs {LEAST_DAYS} days of history at least, got {len(demand)} hours")
     whole = demand[len(demand) - blocks * block_h :]
     return Levels(block_h, whole.reshape(blocks, block_h, -1).mean(axis=1))
 

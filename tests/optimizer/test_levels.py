@@ -61,8 +61,9 @@ def test_weeks_are_whole_and_end_with_the_history() -> None:
     assert 30 + 4 * WEEK_H + (WEEK_H - 1) / 2 == levels.demand[-1, 0]
 
 
-def test_less_than_a_month_is_looked_at_day_by_day() -> None:
-    assert DAY_H == levels_of(np.ones((27 * DAY_H, 1))).block_h
+def test_less_than_two_weeks_are_looked_at_day_by_day() -> None:
+    assert WEEK_H == levels_of(np.ones((14 * DAY_H, 1))).block_h
+    assert DAY_H == levels_of(np.ones((13 * DAY_H, 1))).block_h
     with pytest.raises(ValueError, match="needs 4 days"):
         levels_of(np.ones((3 * DAY_H, 1)))
 
