@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-MOST_FUTURES: Final = 24
-"""Futures that a what-if is settled in: its mean is shown, no quantile."""
+MOST_FUTURES: Final = 200
+"""Futures that a what-if is settled in, of more a part: its mean is shown, no quantile."""
 
 
 class Fleets(Protocol):
@@ -105,22 +105,30 @@ def _what_if(
     columns: Columns,
     commitments: Sequence[Commitment],
 ) -> WhatIf:
-    """Settle all hours that are known of, and sum up those of the budget, and all."""
+    """Settle the hours of the budget, and all that are known of."""
     paths = np.unique(np.linspace(0, demand.count - 1, min(demand.count, MOST_FUTURES)).astype(int)).tolist()
     instances = [fleets.of(demand, path) for path in paths]
-    bought = settle_paths(iter(instances), columns, commitments)
-    bare = settle_paths(iter(instances), columns)
-    within = np.array([month < f"{question.end:%Y-%m-%d}" for month in bought.months])
-    mine, nobodys = (one.effective_usd.sum(axis=(2, 3)).mean(axis=0) for one in (bought, bare))
-    unused = bought.effective_usd[:, :, 2].sum(axis=2).mean(axis=0)
+    saved: list[float] = []
+    mine = bare = None
+    for hours in (question.hours, demand.hours):
+        prices = columns.usd_per_hour[:hours] if columns.usd_per_hour.ndim == 2 else columns.usd_per_hour
+        priced = Columns(columns.start, columns.instance_types, columns.tags, prices)
+        settled = settle_paths((one[:hours] for one in instances), priced, commitments)
+        nothing = settle_paths((one[:hours] for one in instances), priced)
+        mine, bare = mine or settled, bare or nothing
+        saved.append(float((nothing.total_usd - settled.total_usd).mean()))
+        if hours == demand.hours:
+            break
+    assert mine is not None, "a budget has hours"
+    assert bare is not None, "a budget has hours"
     return WhatIf(
         name,
         kind,
         words,
-        with_usd=float(mine[within].sum()),
-        without_usd=float(nobodys[within].sum()),
-        unused_usd=float(unused[within].sum()),
-        saved_over_terms_usd=float((nobodys - mine).sum()),
+        with_usd=float(mine.total_usd.mean()),
+        without_usd=float(bare.total_usd.mean()),
+        unused_usd=float(mine.effective_usd[:, :, 2].sum(axis=(1, 2)).mean()),
+        saved_over_terms_usd=saved[-1],
     )
 
 
