@@ -52,6 +52,8 @@ class Year:
     shares: Mapping[str, tuple[Share, ...]]
     """By tag: who pays."""
     focus: tuple[Row, ...]
+    present_value: float | None
+    """Mean of what is billed, in money of the first hour; None without a cost of capital."""
 
     @property
     def end(self) -> dt.datetime:
@@ -97,6 +99,7 @@ def year_of(study: Study, tags: Tags | None = None) -> Year:
         purchases=tuple(_lines(study, settled, made)),
         shares={} if tags is None else {key: shares(settled, key) for key in tags.keys},
         focus=tuple(_row(row, in_dollars=in_dollars) for row in focus.rows()),
+        present_value=float(settled.present_usd.mean()) if study.preferences.cost_of_capital > 0 else None,
     )
 
 
@@ -165,6 +168,7 @@ def year_json(year: Year) -> dict[str, Any]:
         "total": _period(year.total),
         "months": [_period(month) for month in year.months],
         "without_commitments": year.without_usd._asdict(),
+        "present_value": year.present_value,
         "shares": {
             key: [
                 {"value": one.value, "effective": one.effective._asdict(), "months": list(one.months_usd)}

@@ -94,9 +94,8 @@ def _committed(study: Study, hours: int) -> Floats:
 def _weekly(hourly: Floats) -> Floats:
     """(S, W) means of whole weeks, the last ones."""
     weeks = hourly.shape[1] // WEEK_H
-    if not weeks:
-        return hourly.mean(axis=1, keepdims=True)
-    means: Floats = hourly[:, hourly.shape[1] - weeks * WEEK_H :].reshape(len(hourly), weeks, WEEK_H).mean(axis=2)
+    whole = hourly[:, hourly.shape[1] - weeks * WEEK_H :] if weeks else hourly
+    means: Floats = whole.reshape(len(hourly), max(weeks, 1), -1).mean(axis=2)
     return means
 
 

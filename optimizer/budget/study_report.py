@@ -67,8 +67,9 @@ def _answer(study: Study, year: Year, amount: Callable[[float], str]) -> list[st
     if recommendation.solution.status == "infeasible":
         return [*lines, "**Answer.** No commitments keep to these limits.", *recommendation.solution.log]
     said = [_what(study)]
+    unit = "" if year.in_dollars else " instance hours"
     words = (
-        f"From {year.start:%Y-%m-%d} to {year.end:%Y-%m-%d} that is expected to cost {amount(total.mean)}, where "
+        f"From {year.start:%Y-%m-%d} to {year.end:%Y-%m-%d} that is expected to cost {amount(total.mean)}{unit}, where "
         f"everything on demand would cost {amount(year.without_usd.mean)}; in eight of ten futures it is between "
         f"{amount(total.p10)} and {amount(total.p90)}."
     )
@@ -118,7 +119,8 @@ def _tested(study: Study) -> str:
 
 def _purchases(study: Study, year: Year, amount: Callable[[float], str]) -> list[str]:
     pairs = sorted(
-        zip(year.purchases, study.recommendation.bought, strict=True), key=lambda pair: (pair[0].start, -pair[0].term_usd)
+        zip(year.purchases, study.recommendation.bought, strict=True),
+        key=lambda pair: (pair[0].start, -pair[0].term_usd),
     )
     if not pairs:
         return []
@@ -174,8 +176,8 @@ def _past(study: Study) -> list[str]:
         "",
         *table(head, rows, "l" + "r" * (len(head) - 1)),
         "",
-        f"Cost of {weeks:.0f} weeks as a share of everything on demand, at today's prices, bought on the day named with "
-        "only what was known then. A lookback over 7, 30 or 60 days is what providers' own recommenders compute. "
+        f"Cost of {weeks:.0f} weeks as a share of everything on demand, at today's prices, bought on the day named "
+        "with only what was known then. A lookback over 7, 30 or 60 days is what providers' own recommenders compute. "
         "100% is no commitment at all; above it, commitments lost money.",
     ]
     return [*lines, "", f"{past.note[0].upper()}{past.note[1:]}."] if past.note else lines
@@ -231,8 +233,9 @@ def _layers(study: Study) -> list[str]:
         "",
         *table(rows[0], rows[1:], "ll" + "r" * (len(rows[0]) - 2)),
         "",
-        "Share of hours in which each quarter of the units is used, from the one that is used first; *one more*: what a "
-        "further unit would be. Layers above *pays from* earn their price; a unit more would not.",
+        "Share of hours in which each quarter of the units is used, from the one that is used first (below four units, "
+        "each unit); *one more*: what a further unit would be. A layer that is used in more hours than *pays from* "
+        "earns its price.",
     ]
 
 
@@ -261,8 +264,8 @@ def _rules(study: Study) -> list[str]:
         "",
         *table(("bought by", "of all on demand"), rows, "lr"),
         "",
-        "The futures are those that the recommendation was made for, so it cannot lose here: the test on your own "
-        "history above is the fair one.",
+        "The recommendation was made for these very futures, so it is no surprise that it does well here: the test on "
+        "your own history above is the fair one.",
     ]
 
 
@@ -275,6 +278,13 @@ def _rests_on(study: Study, year: Year) -> list[str]:
         f"{year.futures} futures of the demand, seed {study.seed}; {proof}",
         *shown_notes(study, most=10),
     ]
+    if year.present_value is not None:
+        rate = study.preferences.cost_of_capital
+        value = usd(year.present_value) if year.in_dollars else _hours(year.present_value)
+        lines = [
+            *lines,
+            f"at a cost of capital of {per_cent(rate)} a year, what is billed is worth {value} at the start",
+        ]
     return ["## What this rests on", "", *(f"- {line[0].upper()}{line[1:].rstrip('.')}." for line in lines)]
 
 
