@@ -14,7 +14,8 @@ from optimizer.budget.of_study import UNIT, Year
 from optimizer.budget.report import table
 from optimizer.commitments.backtest import HINDSIGHT, RECOMMENDED
 from optimizer.commitments.page import RULES, layer_rows, risk_words, shown_notes, waiting_words
-from optimizer.commitments.study import Study, term_text
+from optimizer.commitments.study import Study
+from optimizer.span_text import in_words
 from optimizer.wording import usd, usd_per_hour
 
 FIGURES: Final = {
@@ -75,7 +76,7 @@ def _answer(study: Study, year: Year, amount: Callable[[float], str]) -> list[st
     )
     said.append(words)
     said.append(
-        f"Over the whole {term_text(recommendation.problem.demand.shape[1])} it is "
+        f"Over the whole {in_words(recommendation.problem.demand.shape[1])} it is "
         f"{recommendation.share_of_on_demand:.1%} of the on-demand cost."
     )
     if study.backtest.periods:
@@ -170,15 +171,14 @@ def _past(study: Study) -> list[str]:
         for name in past.periods[0].share
     ]
     head = ("bought by", *(f"paid from {period.start:%Y-%m-%d}" for period in past.periods), *(("mean",) * several))
-    weeks = past.periods[0].hours / 168
     lines = [
         head_line,
         "",
         *table(head, rows, "l" + "r" * (len(head) - 1)),
         "",
-        f"Cost of {weeks:.0f} weeks as a share of everything on demand, at today's prices, bought on the day named "
-        "with only what was known then. A lookback over 7, 30 or 60 days is what providers' own recommenders compute. "
-        "100% is no commitment at all; above it, commitments lost money.",
+        f"Cost of {in_words(past.periods[0].hours)} as a share of everything on demand, at today's prices, bought on the day "
+        "named with only what was known then. A lookback over 7, 30 or 60 days is what providers' own recommenders "
+        "compute. 100% is no commitment at all; above it, commitments lost money.",
     ]
     return [*lines, "", f"{past.note[0].upper()}{past.note[1:]}."] if past.note else lines
 

@@ -1,4 +1,4 @@
-"""A budget file, run whole: forecast, fleets, purchases, months. ``optimize FILE`` and ``optimize commitments FILE``."""
+"""A budget file, run whole: forecast, fleets, purchases, months, as ``optimize FILE`` asks for."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from optimizer.commitments.recommend import Bought
 from optimizer.commitments.rules import LOOKBACK_DAYS, NEWSVENDOR, NONE, lookback_name
 from optimizer.commitments.study import Study, term_text
 from optimizer.commitments.use import LAYERS
+from optimizer.span_text import in_words
 from optimizer.wording import usd
-from simulator.purchase_plan import HOURS_PER_YEAR
 
 WIDTH: Final = 80
 """Columns of the report."""
@@ -71,14 +71,11 @@ def _verdict(study: Study) -> list[str]:
         title = f"Expected to cost {share:.1%} of buying everything on demand"
         if recommendation.market.in_dollars:
             title = f"Expected to cost {usd(solution.expected_usd)}, {share:.1%} of on demand"
-    years = recommendation.problem.demand.shape[1] / HOURS_PER_YEAR
-    proven = (
-        f"proven to be within {max(solution.gap, 5e-5):.2%} of the best"
-        if solution.status == "optimal"
-        else (f"not proven to be the best (gap {solution.gap:.2%})")
-    )
+    proven = "not proven to be the best"
+    if solution.status == "optimal":
+        proven = f"proven to be within {max(solution.gap, 5e-5):.2%} of the best"
     words = (
-        f"Over {years:.3g} year{'s' * (years != 1)} from {recommendation.start:%Y-%m-%d}, as a mean over "
+        f"Over {in_words(recommendation.problem.demand.shape[1])} from {recommendation.start:%Y-%m-%d}, as a mean over "
         f"{len(solution.scenario_usd)} demand scenarios; {proven}. "
         f"Promises cover {per_cent(study.use.covered_share)} of what is wanted."
     )
@@ -108,8 +105,11 @@ def _purchases(study: Study) -> list[str]:
     if not recommendation.bought:
         return []
     upfront = any(bought.upfront_usd > 0 for bought in recommendation.bought)
-    head = ("Promise", "plan", "units", "from", "term", "pays from", "last unit", "used")
-    rows: list[tuple[str, ...]] = [head + (("upfront",) if upfront else ())]
+    # A price list's plan names its term already: cud_3y.
+    named = all(term_text(bought.offer.term_h) in bought.offer.plan for bought in recommendation.bought)
+    term = () if named else ("term",)
+    head = ("Promise", "plan", "units", "from", *term, "pays from", "used", "upfront" if upfront else "last unit")
+    rows: list[tuple[str, ...]] = [head]
     order = sorted(
         zip(recommendation.bought, study.use.utilisation, strict=True),
         key=lambda pair: (-pair[0].units * pair[0].offer.usd_per_hour, pair[0].start_h),
@@ -120,18 +120,18 @@ def _purchases(study: Study) -> list[str]:
             bought.offer.plan,
             _units(bought),
             f"{recommendation.begins(bought):%Y-%m-%d}",
-            term_text(bought.offer.term_h),
+            *(() if named else (term_text(bought.offer.term_h),)),
             per_cent(bought.margin.break_even_share),
-            per_cent(bought.margin.last_used_share),
             per_cent(used),
+            usd(bought.upfront_usd) if upfront else per_cent(bought.margin.last_used_share),
         )
-        rows.append(row + ((usd(bought.upfront_usd),) if upfront else ()))
-    lines = table(rows, "llrllrrr" + "r" * upfront)
+        rows.append(row)
+    lines = table(rows, "llrl" + "l" * len(term) + "rrr")
     if len(order) > MOST_PURCHASES:
         lines.append(f"and {len(order) - MOST_PURCHASES} more (--json or --output has all)")
     lines += paragraph(
-        "pays from: the share of hours in which a unit must be used to pay off; last unit: the share in which the last "
-        "one bought is; used: the mean over all of them.",
+        "pays from: the share of hours in which a unit must be used to pay off; used: the share in which the units "
+        "are, as a mean" + ("." if upfront else "; last unit: the share in which the last one bought is."),
         width=WIDTH,
     )
     return lines
@@ -199,10 +199,9 @@ def _past(study: Study) -> list[str]:
     head = ("On your own history, paid from", *(f"{period.start:%Y-%m-%d}" for period in past.periods))
     names = past.periods[0].share
     rows = [head, *((RULES[name], *(f"{period.share[name]:.1%}" for period in past.periods)) for name in names)]
-    weeks = past.periods[0].hours / 168
     words = (
-        f"Committed on what was known on that day, at today's prices, and paid for {weeks:.0f} weeks: cost as a share "
-        "of buying everything on demand."
+        f"Committed on what was known on that day, at today's prices, and paid for {in_words(past.periods[0].hours)}: "
+        "cost as a share of buying everything on demand."
     )
     return [*table(rows, "l" + "r" * len(past.periods)), *paragraph(words, width=WIDTH), *_sentence(past.note)]
 

@@ -17,6 +17,7 @@ from optimizer.commitments.stress import WhatIf, what_ifs
 from optimizer.commitments.use import Use, use_of
 from optimizer.commitments.waiting import Waiting, value_of_waiting
 from optimizer.history import History
+from optimizer.span_text import in_words
 from simulator.purchase_plan import HOURS_PER_YEAR
 
 SCHEMA_VERSION: Final = 1
@@ -123,18 +124,19 @@ def _warnings(
             f"{mean[RECOMMENDED]:.1%} of on demand, {str(best).replace('_', ' ')} {mean[str(best)]:.1%}"
         )
     if solution.status == "feasible":
-        found.append(f"not proven to be the best: {'; '.join(solution.log[-1:])}")
-    if history.hours < HOURS_PER_YEAR:
-        found.append(
-            f"{history.hours / 168:.0f} weeks of history cannot show a year: growth and seasons beyond them are guesses"
-        )
+        found.append(f"not proven to be the best: {'; '.join(solution.log[-1:])} (--time-limit, --gap)")
     drawn, hours, _ = recommendation.problem.demand.shape
     if drawn < futures:
         found.append(f"only {drawn} futures were drawn: more would not fit in memory for {hours + delay_h:,} hours")
-    if hours > history.hours:
+    if history.hours < HOURS_PER_YEAR:
         found.append(
-            f"the promises reach {hours / HOURS_PER_YEAR:.2g} years ahead on {history.hours / HOURS_PER_YEAR:.2g} "
-            "years of history: what is wanted in the later years is a guess"
+            f"{in_words(history.hours)} of history cannot show a year: growth and seasons beyond it are guesses, and "
+            f"these promises are for {in_words(hours)}"
+        )
+    elif hours > history.hours:
+        found.append(
+            f"the promises reach {in_words(hours)} ahead, on {in_words(history.hours)} of history: what is wanted in "
+            "the later years is a guess"
         )
     return found
 
