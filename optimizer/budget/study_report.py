@@ -13,7 +13,7 @@ from optimizer.budget.budget import Period
 from optimizer.budget.of_study import UNIT, Year
 from optimizer.budget.report import table
 from optimizer.commitments.backtest import HINDSIGHT, RECOMMENDED
-from optimizer.commitments.page import RULES, layer_rows, risk_words, shown_notes, waiting_words
+from optimizer.commitments.page import RULES, layer_rows, other_terms, risk_words, shown_notes, untested, waiting_words
 from optimizer.commitments.study import Study
 from optimizer.span_text import in_words
 from optimizer.wording import usd, usd_per_hour
@@ -102,7 +102,7 @@ def _what(study: Study) -> str:
     parts = [f"{count:,.10g} instances"] if count else []
     parts += [f"{usd_per_hour(spend)} an hour of spend"] if spend else []
     later = sum(one.start_h > 0 for one in bought)
-    said = f"Commit to {' and '.join(parts)} now" if parts else "Commit to nothing now"
+    said = f"Commit to {' and '.join(parts) or 'nothing'} from {study.recommendation.start:%Y-%m-%d} on"
     if later:
         said += f", and plan {later} later purchase{'s' * (later > 1)} (decide on those again when they are due)"
     return said + "."
@@ -176,9 +176,9 @@ def _past(study: Study) -> list[str]:
         "",
         *table(head, rows, "l" + "r" * (len(head) - 1)),
         "",
-        f"Cost of {in_words(past.periods[0].hours)} as a share of everything on demand, at today's prices, bought on the day "
-        "named with only what was known then. A lookback over 7, 30 or 60 days is what providers' own recommenders "
-        "compute. 100% is no commitment at all; above it, commitments lost money.",
+        f"Cost of {in_words(past.periods[0].hours)} as a share of everything on demand, at today's prices, bought on "
+        "the day named with only what was known then. A lookback over 7, 30 or 60 days is what providers' own "
+        "recommenders compute. 100% is no commitment at all; above it, commitments lost money." + untested(study),
     ]
     return [*lines, "", f"{past.note[0].upper()}{past.note[1:]}."] if past.note else lines
 
@@ -265,7 +265,7 @@ def _rules(study: Study) -> list[str]:
         *table(("bought by", "of all on demand"), rows, "lr"),
         "",
         "The recommendation was made for these very futures, so it is no surprise that it does well here: the test on "
-        "your own history above is the fair one.",
+        "your own history above is the fair one." + other_terms(study),
     ]
 
 

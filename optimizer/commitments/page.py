@@ -188,7 +188,15 @@ def _rules(study: Study) -> list[str]:
     rows.append((RULES[RECOMMENDED], count(round(everything, 2)), f"{recommendation.share_of_on_demand:.1%}"))
     for name, share in shares.items():
         rows.append((RULES[name], count(round(float(recommendation.rules[name].sum()), 2)), f"{share:.1%}"))
-    return table(rows, "lrr")
+    return [*table(rows, "lrr"), *paragraph(other_terms(study), width=WIDTH)]
+
+
+def other_terms(study: Study) -> str:
+    """That rules of thumb know one term, after a space; nothing where there is only one."""
+    if len({offer.term_h for offer in study.recommendation.market.offers}) < 2:
+        return ""
+    shortest = min(offer.term_h for offer in study.recommendation.market.offers)
+    return f" The other rules buy the plans of {in_words(shortest)} alone, at the price of these."
 
 
 def _past(study: Study) -> list[str]:
@@ -203,7 +211,19 @@ def _past(study: Study) -> list[str]:
         f"Committed on what was known on that day, at today's prices, and paid for {in_words(past.periods[0].hours)}: "
         "cost as a share of buying everything on demand."
     )
-    return [*table(rows, "l" + "r" * len(past.periods)), *paragraph(words, width=WIDTH), *_sentence(past.note)]
+    lines = [*table(rows, "l" + "r" * len(past.periods)), *paragraph(words + untested(study), width=WIDTH)]
+    return [*lines, *_sentence(past.note)]
+
+
+def untested(study: Study) -> str:
+    """What of the question the test on the past leaves out, after a space; nothing where it leaves nothing out."""
+    asked, terms = study.preferences, {offer.term_h for offer in study.recommendation.market.offers}
+    left_out = [
+        *(["longer terms"] if len(terms) > 1 else []),
+        *(["later purchases"] if asked.ladder_h is not None or study.delay_h else []),
+        *(["limits"] if asked.max_upfront_usd is not None or asked.max_committed_share is not None else []),
+    ]
+    return f" Not in this test: {', '.join(left_out)}." if left_out else ""
 
 
 def _otherwise(study: Study) -> list[str]:
@@ -243,15 +263,10 @@ def _assumed(study: Study) -> list[str]:
 def shown_notes(study: Study, *, most: int = MOST_NOTES) -> list[str]:
     """What the answer rests on, a sentence each: all notes, and the first few of the rates that no list has."""
     market = study.recommendation.market
-    notes = [*study.history.notes, *market.notes, *study.recommendation.notes]
-    if study.delay_h:
-        notes.append(
-            f"what is wanted before {study.recommendation.start:%Y-%m-%d} is bought as it is now, and in no figure here"
-        )
     missing = list(market.missing)
     if len(missing) > most:
         missing = [*missing[:most], f"{len(missing) - most} more rates are in no price list (--json names them)"]
-    return [*notes, *missing]
+    return [*study.notes, *missing]
 
 
 def _sentence(text: str) -> list[str]:

@@ -41,6 +41,16 @@ class Study:
     warnings: tuple[str, ...]
     """What could mislead, one sentence each, without a full stop."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the answer rests on, one sentence each, rates that no list has left out."""
+        recommendation = self.recommendation
+        notes = (*self.history.notes, *recommendation.market.notes, *recommendation.notes)
+        if not self.delay_h:
+            return notes
+        day = f"{recommendation.start:%Y-%m-%d}"
+        return (*notes, f"what is wanted before {day} is bought as it is now, and in no figure here")
+
 
 def study(
     history: History,
@@ -189,7 +199,7 @@ def study_json(study: Study) -> dict[str, Any]:
         else {"saves_usd": study.waiting.value_usd, "later_usd": study.waiting.later_usd},
         "missing_rates": list(recommendation.market.missing),
         "warnings": list(study.warnings),
-        "notes": [*study.history.notes, *recommendation.market.notes, *recommendation.notes],
+        "notes": list(study.notes),
         "scenarios": {
             "count": len(recommendation.problem.probability),
             "hours": recommendation.problem.demand.shape[1],
