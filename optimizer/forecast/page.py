@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from optimizer.forecast.backtest import Scores
-from optimizer.forecast.joint import Forecast
+from optimizer.forecast.joint import Forecast, PoolForecast
 from optimizer.forecast.models import REFERENCE
 from optimizer.forecast.months import ALL_POOLS, Month
 from optimizer.forecast.season import DAY, WEEK
-from optimizer.forecast.series import SeriesForecast
 
 UNITS: Final = {"instances": "instances", "requests_per_s": "requests/s"}
 HEADINGS: Final = ("month", "mean", "P10", "P50", "P90", "peak", "peak P90")
@@ -82,7 +81,7 @@ def _ahead(hours: int) -> str:
     return f"{hours} h"
 
 
-def _pool(one: SeriesForecast) -> Iterator[str]:
+def _pool(one: PoolForecast) -> Iterator[str]:
     yield scores_in_words(one.model, one.scores)
     if one.reasons:
         yield ""
@@ -124,5 +123,5 @@ def _sentence(note: str) -> str:
     return f"{note[0].upper()}{note[1:].removesuffix('.')}."
 
 
-def _each(forecast: Forecast) -> Iterator[tuple[str, SeriesForecast]]:
+def _each(forecast: Forecast) -> Iterator[tuple[str, PoolForecast]]:
     yield from zip(forecast.pools, forecast.series, strict=True)
