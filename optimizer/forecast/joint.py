@@ -125,8 +125,8 @@ def forecast(
     lives = pool_lives(history)
     living = [column for column, life in enumerate(lives) if life.state not in ("ended", "never")]
     levels: Mapping[int, LevelForecast] = {}
+    alike = history.unit == "instances" if interchangeable is None else interchangeable
     if horizon_h > BEYOND_H:
-        alike = history.unit == "instances" if interchangeable is None else interchangeable
         levels = level_forecasts(
             history, horizon_h, living, holidays=holidays, events=events, seed=seed, paths=paths, interchangeable=alike
         )
@@ -151,6 +151,8 @@ def forecast(
         said = _chosen(levels.get(column), hourly)
         series.append(replace(said, notes=(*_told(history, column), *said.notes)))
     notes = [*history.notes, *notes_of_all(history, levels)]
+    if levels and alike and len(living) > 1:
+        notes.append("Pools that count instances are taken to do the same work: over months they share out one total")
     several = len(series) > 1
     for pool, one in zip(history.pools, series, strict=True):
         notes += [f"{pool}: {note}" if several else note for note in (*one.reasons, *one.notes)]
