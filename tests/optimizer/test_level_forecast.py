@@ -192,8 +192,8 @@ def test_kinds_that_do_the_same_work_are_foretold_better_together(shavedice: His
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("series", "weeks", "least", "most"), [
-    ("machines", 4, 1.00, 1.05), ("machines", 8, 1.00, 1.03), ("machines", 26, 0.82, 0.93), ("machines", 52, 0.67, 0.78),
-    ("nyc_taxi", 8, 1.05, 1.20), ("nyc_taxi", 10, 1.05, 1.20),
+    ("machines", 4, 1.00, 1.05), ("machines", 8, 1.00, 1.03), ("machines", 26, 0.82, 0.93),
+    ("machines", 52, 0.67, 0.78), ("nyc_taxi", 8, 1.05, 1.20), ("nyc_taxi", 10, 1.05, 1.20),
 ])  # fmt: skip
 def test_levels_lose_more_than_models_of_hours_within_two_months_and_less_from_half_a_year_on(
     series: str, weeks: int, least: float, most: float, shavedice: History
