@@ -171,7 +171,8 @@ def _chosen(level: LevelForecast | None, hourly: Callable[[], SeriesForecast]) -
     if share is None:
         return level
     if share > MOST_LOSS:
-        note = f"Models of hours are used: at past origins they lost {100 * (1 - 1 / share):.0f} % less than futures of the level"
+        less = f"{100 * (1 - 1 / share):.0f} % less than futures of the level"
+        note = f"Models of hours are used: at past origins they lost {less}"
         return replace(other, notes=(note, *other.notes))
     than = f"{100 * abs(1 - share):.0f} % {'less' if share < 1 else 'more'} than"
     note = f"Futures of the level are used: at past origins they lost {than} models of hours"
