@@ -47,6 +47,10 @@ class Study:
         """What the answer rests on, one sentence each, rates that no list has left out."""
         recommendation = self.recommendation
         notes = (*self.history.notes, *recommendation.market.notes, *recommendation.notes)
+        hours = recommendation.problem.demand.shape[1]
+        if any(bought.start_h + bought.offer.term_h > hours for bought in recommendation.bought):
+            end = recommendation.start + timedelta(hours=hours)
+            notes += (f"purchases that reach beyond {end:%Y-%m-%d} are judged by their hours until then alone",)
         if not self.delay_h:
             return notes
         day = f"{recommendation.start:%Y-%m-%d}"
@@ -97,7 +101,8 @@ def study(
     scenarios = _later(futures_of(history, delay_h + horizon, futures=futures, seed=seed), delay_h)
     say("solving for the commitments")
     recommendation = recommend(scenarios, market, history.demand, preferences, gap=gap, time_limit_s=time_limit_s)
-    say("testing on the history")
+    if tested:
+        say("testing on the history")
     past = (
         backtest(history, market, preferences, futures=futures, seed=seed) if tested else Backtest((), "not asked for")
     )
