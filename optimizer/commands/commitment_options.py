@@ -31,7 +31,7 @@ T = TypeVar("T")
 LONGEST_AHEAD_H: Final = 2 * 8_760
 """Purchases begin at most so long after the history: nothing says what is wanted then."""
 
-MOST_STEPS: Final = 50
+MOST_STEPS: Final = 53
 """A ladder has at most so many dates in the longest term: more make the program large and the answer no better."""
 
 LARGEST_QUESTION: Final = 500_000_000

@@ -264,7 +264,7 @@ def test_pools_that_no_list_knows_are_all_named(tmp_path: Path) -> None:
         ([*RATIO, "--max-share", "2"], "--max-share"),
         ([*RATIO, "--max-upfront", "-1"], "--max-upfront"),
         ([*RATIO, "--ladder", "1y"], "--ladder: must be shorter than the longest term"),
-        (["--price-ratio", "0.7", "--ladder", "1h"], "--ladder: must have at most 50 dates in the longest term"),
+        (["--price-ratio", "0.7", "--ladder", "1h"], "--ladder: must have at most 53 dates in the longest term"),
         ([*RATIO, "--start", "2020-01-01"], "--start: must be on or after the end of the history"),
         ([*RATIO, "--start", "2036-01-01"], "--start: must be within two years"),
         ([*RATIO, "--start", "soon"], "--start: must be a date"),
