@@ -31,7 +31,7 @@ def page(forecast: Forecast, months: dict[str, tuple[Month, ...]], *, unit: str,
         File name of a figure to show; empty for none.
     """
     lines = [
-        f"# Demand, {forecast.steps:,} hours from {forecast.start:%Y-%m-%d %H:%M} UTC",
+        f"# Demand, {forecast.steps:,} hour{'s' * (forecast.steps > 1)} from {forecast.start:%Y-%m-%d %H:%M} UTC",
         "",
         f"Mean demand of each month ({UNITS.get(unit, unit)}): nine in ten futures stay below P90, one "
         "in ten below P10. "
