@@ -24,8 +24,14 @@ _CLEARLY: Final = 0.98
 """Share of the reference's error that a model must stay below to be used instead of it."""
 _NEAR: Final = 1.03
 """The median of models is used where the best single one is no better than this: that one may have been lucky."""
-_TRUST: Final = 3.0
+_ENOUGH: Final = 8 * WEEK
+"""A model that has seen less than this is further off than one that has: its errors count by the square of the share,
+or a short history, whose first origins had seen least, would be given too wide an interval."""
+_TRUST: Final = 2.0
 """Scored origins after which half of what they say of the intervals' width is believed."""
+_FORGOTTEN: Final = 4 * WEEK
+"""After so long (or two horizons) half of what an origin says of the intervals' width is forgotten: noise comes and
+goes. One width for both sides: factors of their own, for above and below, held less and lost more on real demand."""
 _DECIMALS: Final = 9
 _TO: Final = (0.6, 3.0)
 
@@ -175,7 +181,8 @@ def choose(rolled: Rolled, at_h: int, scale: Scale, steps: int, *, model: str | 
     if np.count_nonzero(known.mean(axis=1) > 0.5) < 2:
         return None
     horizon = rolled.reach
-    weights = 0.5 ** ((at_h - rolled.origins) / max(_RECENT / 2, 2 * horizon))
+    had_seen = np.minimum(rolled.origins, _ENOUGH) / min(at_h, _ENOUGH)
+    weights = np.square(had_seen) * 0.5 ** ((at_h - rolled.origins) / max(_RECENT / 2, 2 * horizon))
     name, ratio = (model, np.nan) if model else select(rolled, known, weights)
     ahead = rolled.ahead[name]
     known &= np.isfinite(ahead)
@@ -245,10 +252,13 @@ def widening(relative: list[Floats] | Floats, when: list[Floats] | Floats, at_h:
         return 1.0
     sizes, times = np.asarray(relative), np.asarray(when)
     known = times <= at_h
-    origins = np.count_nonzero(known.mean(axis=1) > 0.5)
-    if not origins:
+    told = known.mean(axis=1) > 0.5
+    if not told.any():
         return 1.0
-    needed = float(weighted_quantile(sizes[known], np.ones(np.count_nonzero(known)), 0.8))
+    first, last = times[:, 0], times[:, -1]
+    weights = 0.5 ** ((first[told].max() - first) / max(_FORGOTTEN, 2 * float(np.max(last - first) + 1)))
+    origins = float(weights[told].sum())
+    needed = float(weighted_quantile(sizes[known], np.broadcast_to(weights[:, None], sizes.shape)[known], 0.8))
     return float(np.clip(max(needed, 1e-3) ** (origins / (origins + _TRUST)), *_TO))
 
 
