@@ -1,0 +1,89 @@
+"""Choosing a scenario: one that is shipped, files of one's own, or a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import streamlit as st
+
+from calibration.problems import InputError
+from presentation.door import LARGEST_UPLOAD_MIB, Given, given_shipped, given_text, given_upload
+from presentation.library import shipped
+from views.problems import show
+
+UPLOAD: Final = "Upload …"
+PASTE: Final = "Paste …"
+
+_TYPES: Final = ("yaml", "yml", "json", "csv", "jsonl", "gz")
+
+
+def names(*, plans: bool = False) -> list[str]:
+    """Shipped scenarios (or plans), and the ways to bring one's own."""
+    return [*(name for name, one in shipped().items() if one.is_plan == plans), UPLOAD, PASTE]
+
+
+def chosen(
+    key: str,
+    *,
+    label: str = "Scenario",
+    bind: bool = False,
+    changed: Callable[[], None] | None = None,
+    index: int = 0,
+    plans: bool = False,
+    question: bool = True,
+) -> Given | None:
+    """The scenario that the reader chooses here; None while there is none yet, and the page says what to do.
+
+    Parameters
+    ----------
+    key
+        Names the widgets.
+    label
+        Over the list.
+    bind
+        Whether the choice is carried in the URL.
+    changed
+        Is called when another scenario was chosen.
+    index
+        Which name is chosen at first.
+    plans
+        Whether plan files are offered.
+    question
+        Whether the question of a shipped one is shown below.
+    """
+    options = names(plans=plans)
+    help = "One that is shipped, or your own: a YAML file with the profiles and traces it names, or its text."
+    name = st.selectbox(label, options, index=min(index, len(options) - 1), key=key, help=help,
+                        on_change=changed or "rerun", bind="query-params" if bind else None)  # fmt: skip
+    try:
+        if name == UPLOAD:
+            return _uploaded(key)
+        if name == PASTE:
+            return _pasted(key)
+        if question:
+            st.caption(shipped()[name].question)
+        return given_shipped(shipped()[name])
+    except InputError as error:
+        show(error)
+        return None
+
+
+def _uploaded(key: str) -> Given | None:
+    files = st.file_uploader(
+        "A scenario, with the files it names", type=_TYPES, accept_multiple_files=True, key=f"{key}_files",
+        max_upload_size=LARGEST_UPLOAD_MIB,
+    )  # fmt: skip
+    if not files:
+        st.info("Drop a scenario (YAML) here, together with its profiles (JSON) and traces (CSV).")
+        return None
+    return given_upload({file.name: file.getvalue() for file in files})
+
+
+def _pasted(key: str) -> Given | None:
+    text = st.text_area("The scenario's YAML", key=f"{key}_text", height=220, max_chars=200_000,
+                        placeholder="schema: 1\nname: mine\nhorizon: 60s\n...")  # fmt: skip
+    if not text.strip():
+        st.info("Paste the YAML of a scenario. It can name shipped profiles; other files come with an upload.")
+        return None
+    return given_text(text)
