@@ -12,6 +12,7 @@ from presentation.numbers import ms
 from presentation.palette import ACCENT, DASHES, GOOD, HEIGHT_PX, LIMIT, MARKS, QUIET, SERIES, laid_out, shade
 from presentation.sweep import Sweep
 from simulator.outcome import Report
+from simulator.render import significant
 from simulator.wording import percent, percentile
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def load_chart(found: Sweep) -> Figure:
                                    "line": {"width": 1.5, "color": "white"}})  # fmt: skip
     unit = "requests/s" if found.unit == "requests/s" else "clients at once"
     most = found.largest_load
-    title = f"Load against {name}" if most is None else f"SLO holds up to {most:,.3g} {found.unit}"
+    whole = found.unit == "clients"
+    title = f"Load against {name}"
+    if most is not None:
+        title = f"SLO holds up to {f'{int(most):,}' if whole else significant(most)} {found.unit}"
     return laid_out(figure, title, f"load ({unit})", f"{name} (ms)")
 
 
@@ -116,7 +120,8 @@ def course_chart(course: Course, fleet: str) -> Figure:
                        line={"color": SERIES[0], "width": 1}, fillcolor=shade(SERIES[0], 0.25),
                        hovertemplate="%{y:.0f}", row=1, col=1)  # fmt: skip
     figure.add_scatter(x=course.time_s, y=course.batch_items, mode="lines", name="items in a batch",
-                       line={"color": SERIES[1], "width": 1.2}, hovertemplate="%{y:.3s}", row=2, col=1)  # fmt: skip
+                       line={"color": SERIES[1], "width": 1.2}, connectgaps=True,
+                       hovertemplate="%{y:.3s}", row=2, col=1)  # fmt: skip
     laid_out(figure, f"Queue and batches of {fleet}", "", "")
     figure.update_yaxes(title_text="requests", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="items", rangemode="tozero", row=2, col=1)
@@ -144,12 +149,14 @@ def utilisation_chart(report: Report) -> Figure:
     busy = [100 * fleet.utilisation for fleet in report.fleets]
     asked = [100 * fleet.offered_load for fleet in report.fleets]
     figure = go.Figure()
-    figure.add_bar(y=names, x=busy, orientation="h", name="busy", width=0.4 if len(names) < 3 else 0.7, textangle=0,
+    few = len(names) < 3
+    figure.add_bar(y=names, x=busy, orientation="h", name="busy", width=0.4 if few else 0.7, textangle=0,
                    marker={"color": [LIMIT if fleet.unstable else ACCENT for fleet in report.fleets]},
                    text=[f"{value:.0f}%" for value in busy], textposition="inside", insidetextanchor="start",
                    hovertemplate="%{x:.1f}% busy")  # fmt: skip
-    figure.add_scatter(y=names, x=asked, mode="markers", name="offered load", hovertemplate="%{x:.1f}%",
-                       marker={"symbol": "line-ns", "size": 26 if len(names) < 3 else 12, "line": {"width": 3, "color": SERIES[1]}})  # fmt: skip
+    mark = {"symbol": "line-ns", "size": 26 if few else 12, "line": {"width": 3, "color": SERIES[1]}}
+    figure.add_scatter(y=names, x=asked, mode="markers", name="offered load", marker=mark,
+                       hovertemplate="%{x:.1f}%")  # fmt: skip
     figure.add_vline(100, line={"color": LIMIT, "dash": "dash", "width": 1.5})
     laid_out(figure, "Utilisation by fleet", "share of capacity (%)", "")
     figure.update_layout(hovermode="y unified")

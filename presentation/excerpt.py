@@ -25,7 +25,7 @@ from simulator.scenario import Scenario
 from simulator.wording import span
 
 REQUESTS: Final = 100_000
-"""Requests of an answer, in all replications together."""
+"""Requests of an answer for each workload, in all replications together."""
 
 REPLICATIONS: Final = 5
 """Runs of an answer: enough for an interval."""
@@ -64,7 +64,7 @@ def excerpt(scenario: Scenario, *, requests: int = REQUESTS, replications: int =
     window_ns = model.horizon_ns - scenario.warmup_ns
     fixed = any(workload.arrivals.process == "trace" for workload in scenario.workloads.values())
     expected = _expected_in_window(scenario, model.expected_requests, model.horizon_ns)
-    factor = max(1.0, expected / (requests / replications))
+    factor = max(1.0, expected / (requests * len(scenario.workloads) / replications))
     longest = max((_cycle_ns(workload.arrivals) for workload in scenario.workloads.values()), default=0)
     factor = min(factor, max(1.0, window_ns / (_CYCLES * longest))) if longest else factor
     if fixed or factor <= 1.0 + 1 / _WARMUP_PARTS:
