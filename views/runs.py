@@ -39,14 +39,21 @@ def _look(key: str, _scenario: Scenario) -> Look:
 
 def swept(space: Workspace, scenario: Scenario, workload: str, report: Report) -> Sweep:
     """The load curve of a workload, with a bar while it is simulated."""
-    kept: dict[tuple[str, str], Sweep] = st.session_state.setdefault("_sweeps", {})
+    kept = _sweeps()
     key = (space.key(scenario), workload)
-    if key not in kept:
+    found = kept.get(key)
+    if found is None:
         bar = st.progress(0.0, "simulating one load after another")
         found = sweep(scenario, workload, report, done=lambda share: _moved(bar, share))
         bar.empty()
-        _keep(kept, key, found, most=50)
-    return kept[key]
+        _keep(kept, key, found, most=200)
+    return found
+
+
+@st.cache_resource(show_spinner=False)
+def _sweeps() -> dict[tuple[str, str], Sweep]:
+    """Load curves that were simulated, for all visitors; a bar cannot be drawn inside a cache of Streamlit's own."""
+    return {}
 
 
 def _moved(bar: Any, share: float) -> None:
@@ -86,4 +93,4 @@ def _keep(kept: dict[Any, Any], key: Any, value: Any, most: int) -> None:
     """Remember one more, and forget the oldest."""
     kept[key] = value
     while len(kept) > most:
-        del kept[next(iter(kept))]
+        kept.pop(next(iter(kept)), None)

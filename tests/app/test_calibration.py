@@ -16,11 +16,12 @@ def test_the_page_opens_on_a_shipped_profile() -> None:
     assert [1, 8, 16] == list(app.dataframe[0].value["batch (items)"])
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
-def test_every_shipped_profile_has_its_page(name: str) -> None:
-    app = moved(opened("calibration"), "selectbox", "profile_a", name)
-    assert not app.error
-    assert app.markdown[0].value.startswith("#### ")
+def test_every_shipped_profile_has_its_page() -> None:
+    app = opened("calibration")
+    for name in shipped():
+        moved(app, "selectbox", "profile_a", name)
+        assert not app.error, name
+        assert app.markdown[0].value.startswith("#### "), name
 
 
 def test_two_variants_are_compared() -> None:
@@ -48,7 +49,7 @@ def test_an_imported_file_is_fitted_and_shown() -> None:
     assert not app.exception
     assert not app.error
     assert any("Read as perf-analyzer" in success.value for success in app.success)
-    assert "#### mine on T4" in [markdown.value for markdown in app.markdown] or "mine" in app.markdown[0].value
+    assert app.markdown[0].value.startswith("#### mine")
     assert [1, 4, 8] == list(app.dataframe[0].value["batch (items)"])
     assert "Profile (JSON)" in [button.label for button in app.download_button]
 
