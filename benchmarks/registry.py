@@ -2,8 +2,8 @@
 
 The bounds are those of the project's design: the compiled engine against an idiomatic SimPy model and against a tuned
 C++ loop on the same requests, cost linear in requests and at most logarithmic in instances, replications over two
-cores, bounded memory, a command that answers at once, and capacity curves and plans while one
-waits.
+cores, bounded memory, a command that answers at once, and capacity curves, plans and commitments
+while one waits.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from benchmarks.capacities import Candidates, measure_capacities
+from benchmarks.commitments import QUESTIONS, Commitments, measure_commitments
 from benchmarks.planning import Planning, measure_plan
 from benchmarks.processes import measure_memory, measure_replications, measure_start_up
 from benchmarks.scaling import measure_instances, measure_requests
@@ -136,6 +137,20 @@ _ALL: Final = (
             Target("stated capacities: gap", "at most", 0.1),
             Target("a fleet for each model: wall time", "at most", 60),
             Target("a fleet for each model: gap", "at most", 0.1),
+        ),
+    ),
+    BenchSpec(
+        name="commitments",
+        question="how long does it take to find what to commit for a year, ten types on four plans and twenty futures?",
+        axis="weeks",
+        build=Commitments,
+        measure=measure_commitments,
+        full=Effort(sizes=(52,), rounds=1, peer_requests=1),
+        quick=Effort(sizes=(4,), rounds=1, peer_requests=1),
+        targets=tuple(
+            Target(f"{question}: {figure}", "at most", bound)
+            for question in QUESTIONS
+            for figure, bound in (("wall time", 60), ("gap", 0.1))
         ),
     ),
 )

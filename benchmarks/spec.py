@@ -87,7 +87,7 @@ class BenchSpec:
 
     name: str
     question: str
-    axis: Literal["requests", "instances", "replications", "settings", "hours"]
+    axis: Literal["requests", "instances", "replications", "settings", "hours", "weeks"]
     """What the sizes count."""
     build: Callable[[int], Work]
     """The work of a given size."""

@@ -22,6 +22,7 @@ from calibration.command_line import (
     run_command,
     version,
 )
+from optimizer.commitments.command import commitments
 from simulator.cli import RunByDefault
 
 if TYPE_CHECKING:
@@ -188,6 +189,9 @@ def _write(folder: Path, plan: Plan, frontiers: Sequence[Frontier]) -> None:
         rows = csv.writer(stream)
         rows.writerow(columns)
         rows.writerows(zip(*columns.values(), strict=True))
+
+
+app.command()(commitments)
 
 
 @app.command()

@@ -111,7 +111,7 @@ def load_plan(path: str | Path, settings: Mapping[str, str] | Sequence[str] = ()
     InputError
         With everything that is wrong with the file, the files it names, its prices, and the settings.
     """
-    return _question(read_source(path), Path(path), settings, Path(path).parent)
+    return question_in(read_source(path), Path(path), settings, Path(path).parent)
 
 
 def question_from(content: Mapping[str, Any], *, folder: str | Path = ".", file: str = "<plan>") -> Question:
@@ -122,7 +122,7 @@ def question_from(content: Mapping[str, Any], *, folder: str | Path = ".", file:
     InputError
         With everything that is wrong with them; places name ``file``.
     """
-    return _question(Source(file, dict(content)), None, (), Path(folder))
+    return question_in(Source(file, dict(content)), None, (), Path(folder))
 
 
 def json_schema() -> dict[str, Any]:
@@ -130,7 +130,16 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PlanFile.model_json_schema()}
 
 
-def _question(source: Source, path: Path | None, settings: Mapping[str, str] | Sequence[str], folder: Path) -> Question:
+def question_in(
+    source: Source, path: Path | None, settings: Mapping[str, str] | Sequence[str], folder: Path
+) -> Question:
+    """Which planning question do the values of this source describe? For files that hold more than a plan.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_plan`.
+    """
     source, problems = with_overrides(source, settings)
     context = {"folder": folder}
     written, in_files, warnings = written_profiles(source, folder, _profiles_named(source))

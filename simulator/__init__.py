@@ -27,6 +27,8 @@ where each step lives
         closed forms that the engines are held against
     ``prices``, ``price_list``, ``price_import``, ``skypilot``, ``billing``
         dollars; a price that is missing stops the run
+    ``commitment_spec``, ``bought``, ``purchases``
+        what a scenario bought ahead, at which rates, and what an hour of it costs (through ``ledger``)
     ``outcome``, ``render``, ``output``, ``cli``
         what a person or a program is told
 

@@ -159,12 +159,42 @@ def on_demand_usd(
     return check_usd_per_hour(usd_per_hour) * _hours(billed)
 
 
-PurchasePlan = Callable[[Int64s, float], float]
+def spot_usd_per_hour(usd_per_hour: float, interruption_rate: float, restart_h: float) -> float:
+    """What does an hour cost in which a spot instance serves, restarts included?
+
+    Parameters
+    ----------
+    usd_per_hour
+        Spot price.
+    interruption_rate
+        How often the instance is taken back, for each hour that it serves.
+    restart_h
+        How long its replacement is billed before it serves.
+
+    Notes
+    -----
+    ``usd_per_hour (1 + interruption_rate restart_h)``: each hour of service brings that many restarts, billed without
+    serving. Providers that waive an interrupted part of an hour are not credited for it.
+
+    Examples
+    --------
+    One interruption in 20 hours, six minutes to boot and load the weights:
+
+    >>> round(spot_usd_per_hour(0.40, 0.05, 0.1), 6)
+    0.402
+    """
+    for name, value in (("interruption_rate", interruption_rate), ("restart_h", restart_h)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be a finite number, 0 or greater, got {value!r}")
+    return check_usd_per_hour(usd_per_hour) * (1 + interruption_rate * restart_h)
+
+
+BillingRule = Callable[[Int64s, float], float]
 """Bill in USD of launches of these lengths (ns) at this price (USD per hour)."""
 
-PLANS: Final[dict[str, PurchasePlan]] = {"on_demand": on_demand_usd}
-"""Purchase plans by the name a fleet's ``purchase:`` uses. A plan is added by writing a function of this signature,
-here or in a module of its own, and one line in this dict; the scenario's list of names is the keys."""
+PLANS: Final[dict[str, BillingRule]] = {"on_demand": on_demand_usd, "spot": on_demand_usd}
+"""How launches are billed, by the name of a plan that a fleet's ``purchase:`` may name. What is promised for a term,
+kept free or paid by the request is no matter of launches: :mod:`simulator.purchases` bills it."""
 
 
 def bill_fleet(

@@ -54,6 +54,8 @@ def cautions(description: Description, tally: Tally, loads: Sequence[FleetLoad],
         if not loads[workload.fleet].unstable:
             found += _too_few(workload, counted, tally.window)
     found += _doubtful_profiles(description.fleets)
+    if description.purchases is not None:
+        found += [Caution(code, text) for code, text in description.purchases.cautions]
     found += _no_intervals(runs)
     return tuple(found)
 

@@ -255,7 +255,13 @@ def validate(
 
 @app.command("import-prices")
 def import_prices(
-    layout: Annotated[str, typer.Argument(metavar="FORMAT", help="skypilot (a cloud's vms.csv), or csv (your own).")],
+    layout: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="aws-price-list (EC2), aws-savings-plan, skypilot (a cloud's vms.csv), or csv (your own).",
+        ),
+    ],
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file to read.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="PRICES.csv", help="The price list to write.")],
     provider: Annotated[str | None, typer.Option(help="Cloud of all its prices.", show_default=False)] = None,
@@ -272,13 +278,23 @@ def import_prices(
             show_default=False,
         ),
     ] = None,
+    price_lists: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--price-list",
+            metavar="EC2.json",
+            help="For aws-savings-plan: AWS's EC2 price list of the same region. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    zones: Annotated[bool, typer.Option("--zones", help="For skypilot: keep the spot price of each zone.")] = False,
 ) -> None:
     """Turn somebody's price file into a price list that a scenario names with prices:."""
     from simulator.price_import import ImportOptions
     from simulator.price_import import import_prices as convert
 
     named = dict(key_and_value(text, "--column", "OURS=THEIRS") for text in columns or [])
-    options = ImportOptions(provider, region, price_type, as_of, source, named)
+    options = ImportOptions(provider, region, price_type, as_of, source, named, tuple(price_lists or ()), zones)
     imported = convert(layout, file, output, options)
     print(f"{imported.describe()}\nwrote {output}", file=sys.stderr)
 

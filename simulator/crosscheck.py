@@ -7,7 +7,7 @@ that are broken are simply absent, so that a file's other errors are still found
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -22,6 +22,7 @@ from simulator.arrival_spec import (
     TraceArrivals,
 )
 from simulator.fleet_spec import MOST_INSTANCES, Fleet
+from simulator.purchase_check import Ahead, purchase_flaws
 from simulator.workload_spec import Workload
 
 MOST_REQUESTS: Final = 1e11
@@ -54,6 +55,8 @@ class Parts:
     profile_of: Mapping[str, str]
     """Profile that each fleet names, of the broken fleets too, as far as it names one."""
     prices: Path | None = None
+    ahead: Ahead = field(default_factory=Ahead)
+    """Commitments, discounts and capacity."""
 
     def on(self, fleet: str) -> dict[str, Workload]:
         """Workloads of a fleet."""
@@ -291,11 +294,16 @@ def _expected_requests(parts: Parts, workload: Workload) -> tuple[float, str]:
     return arrivals.rate * horizon_s, "rate"
 
 
+def _purchases(parts: Parts) -> Iterator[Flaw]:
+    yield from purchase_flaws(parts.fleets, parts.ahead)
+
+
 CHECKS: Final[tuple[Callable[[Parts], Iterator[Flaw]], ...]] = (
     _names,
     _times,
     file_flaws,
     _model_instances,
+    _purchases,
     _batches,
     _closed_loops,
     _amounts,

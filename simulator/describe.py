@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from calibration.problems import InputError, Problem
-from simulator.billing import always_on, bill_fleet
+from simulator.billing import PLANS, always_on, bill_fleet
 from simulator.clock import NS_PER_S, ms_from_ns, s_from_ns
 from simulator.description import Description, FleetCost, FleetDescription, WorkloadDescription
 from simulator.distribution import RELATIVE_ERROR
 from simulator.model import FleetModel, Model, effective_rule
 from simulator.policies import batching
+from simulator.price_list import Price
 from simulator.prices import PriceCatalogue, PriceError, find_price, load_catalogue, shipped_catalogue
 
 if TYPE_CHECKING:
+    from simulator.purchases import Bill
     from simulator.scenario import Fleet, Scenario, Workload
 
 VARYING = ("trace", "rate_series", "mmpp")
@@ -32,10 +34,24 @@ class FleetPrice(NamedTuple):
 
     usd_per_hour: float
     note: str
+    listed: Price | None = None
+    """The row of the price list; None for the user's own price."""
 
 
-def fleet_prices(scenario: Scenario) -> dict[str, FleetPrice]:
-    """What does one instance of each fleet cost an hour?
+def catalogues_of(scenario: Scenario) -> tuple[PriceCatalogue, ...]:
+    """Price lists that a scenario is billed by, in the order in which they are asked.
+
+    Raises
+    ------
+    InputError
+        The user's own cannot be used.
+    """
+    own = () if scenario.prices is None else (load_catalogue(scenario.prices),)
+    return (*own, shipped_catalogue())
+
+
+def fleet_prices(scenario: Scenario, catalogues: Sequence[PriceCatalogue] | None = None) -> dict[str, FleetPrice]:
+    """What does an hour of one instance of each fleet cost that is bought by the hour, on demand or spot?
 
     Raises
     ------
@@ -43,12 +59,14 @@ def fleet_prices(scenario: Scenario) -> dict[str, FleetPrice]:
         With every price that is missing or ambiguous, at its place in the scenario; or the user's price list
         cannot be used.
     """
-    own = () if scenario.prices is None else (load_catalogue(scenario.prices),)
+    lists = catalogues_of(scenario) if catalogues is None else catalogues
     prices: dict[str, FleetPrice] = {}
     problems: list[Problem] = []
     for name, fleet in scenario.fleets.items():
+        if fleet.purchase.plan not in PLANS:
+            continue
         try:
-            prices[name] = price_of(fleet, (*own, shipped_catalogue()))
+            prices[name] = price_of(fleet, lists, fleet.purchase.plan)
         except PriceError as error:
             problems.append(scenario.problem(f"fleets.{name}.{error.key}", error.rule, error.value, error.remedy))
     if problems:
@@ -75,12 +93,8 @@ class Priced(Protocol):
     def region(self) -> str | None:
         """Narrows the look-up."""
 
-    @property
-    def purchase(self) -> str:
-        """How it is bought."""
 
-
-def price_of(kind: Priced, catalogues: Sequence[PriceCatalogue]) -> FleetPrice:
+def price_of(kind: Priced, catalogues: Sequence[PriceCatalogue], price_type: str = "on_demand") -> FleetPrice:
     """What does an hour of this kind of instance cost: by its own price, else by the first catalogue that has it?
 
     Raises
@@ -89,12 +103,17 @@ def price_of(kind: Priced, catalogues: Sequence[PriceCatalogue]) -> FleetPrice:
         There is no such price, or several.
     """
     if kind.usd_per_hour is not None:
-        return FleetPrice(kind.usd_per_hour, f"{kind.usd_per_hour:g} USD/h an instance, the user's own price")
+        plan = "" if price_type == "on_demand" else f" for {price_type.replace('_', ' ')}"
+        return FleetPrice(kind.usd_per_hour, f"{kind.usd_per_hour:g} USD/h an instance, the user's own price{plan}")
     assert kind.instance_type is not None, "the door lets nothing without a price in"
-    price = find_price(catalogues, kind.instance_type, kind.provider, kind.region, kind.purchase)
+    return listed_price(find_price(catalogues, kind.instance_type, kind.provider, kind.region, price_type))
+
+
+def listed_price(price: Price) -> FleetPrice:
+    """The price of a list, with its date, its source, and its age where it is old."""
     age = price.age_note(dt.datetime.now(dt.UTC).date())
-    words = (f"{kind.instance_type} at {price.describe()}", price.note, age)
-    return FleetPrice(price.usd_per_hour, "; ".join(part for part in words if part))
+    words = (f"{price.instance_type} at {price.describe()}", price.note, age)
+    return FleetPrice(price.usd_per_hour, "; ".join(part for part in words if part), price)
 
 
 def describe(
@@ -105,8 +124,12 @@ def describe(
     engine: str,
     replications: int,
     exact: bool,
+    bill: Bill | None = None,
 ) -> Description:
-    """Everything of a report on this scenario that is not in the logs; timings are added when they are known."""
+    """Everything of a report on this scenario that is not in the logs; timings are added when they are known.
+
+    Without a ``bill`` of its purchases, every fleet costs its price.
+    """
     fleets = list(scenario.fleets)
     return Description(
         scenario=scenario.name,
@@ -116,9 +139,16 @@ def describe(
             _workload(name, workload, fleets.index(workload.fleet)) for name, workload in scenario.workloads.items()
         ),
         fleets=tuple(
-            _fleet(scenario, name, model, index, prices[name])
+            _fleet(
+                scenario,
+                name,
+                model,
+                index,
+                _cost(fleet, prices[name], model.horizon_ns) if bill is None else bill.fleets[name],
+            )
             for index, (name, fleet) in enumerate(scenario.fleets.items())
         ),
+        purchases=None if bill is None else bill.report,
         assumptions=_assumptions(scenario, model, engine, replications, exact),
     )
 
@@ -174,7 +204,7 @@ def _batch_sizes(items: np.ndarray[Any, np.dtype[np.int64]], fleet: FleetModel) 
 
 
 def _cost(fleet: Fleet, price: FleetPrice, horizon_ns: int) -> FleetCost:
-    bill = bill_fleet(always_on(fleet.instances, horizon_ns), horizon_ns, price.usd_per_hour, fleet.purchase)
+    bill = bill_fleet(always_on(fleet.instances, horizon_ns), horizon_ns, price.usd_per_hour, fleet.purchase.plan)
     return FleetCost(bill.usd, bill.usd_per_hour, "; ".join(part for part in (price.note, bill.note) if part))
 
 
@@ -184,7 +214,7 @@ def _workload(name: str, workload: Workload, fleet: int) -> WorkloadDescription:
     return WorkloadDescription(name, fleet, slo_ms, process == "closed_loop", process in VARYING)
 
 
-def _fleet(scenario: Scenario, name: str, model: Model, index: int, price: FleetPrice) -> FleetDescription:
+def _fleet(scenario: Scenario, name: str, model: Model, index: int, cost: FleetCost) -> FleetDescription:
     fleet, profile = scenario.fleets[name], scenario.profiles[scenario.fleets[name].profile]
     compiled = model.fleets[index]
     requests = [(workload.items, workload.item_weights) for workload in model.workloads if workload.fleet == index]
@@ -198,7 +228,7 @@ def _fleet(scenario: Scenario, name: str, model: Model, index: int, price: Fleet
         max_batch_size=compiled.max_batch,
         batching=fleet.batching.policy,
         max_queue_delay_ms=ms_from_ns(compiled.delay_ns),
-        cost=_cost(fleet, price, model.horizon_ns),
+        cost=cost,
         profile_warnings=tuple(f"profile {fleet.profile}: {warning}" for warning in profile.warnings),
         extrapolated=_extrapolated(fleet.profile, profile.range, scenario.batch_range(name)),
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from simulator.purchase_report import PurchaseReport
+
 
 @dataclass(frozen=True)
 class FleetCost:
@@ -20,6 +22,8 @@ class FleetCost:
     """Rate at which it is billed while it runs."""
     note: str = ""
     """Where the price comes from, and of which date."""
+    usd_per_1k_requests: float | None = None
+    """Of a fleet that is paid by the request: the price of 1,000 answered ones, and the rates above are 0."""
 
 
 @dataclass(frozen=True)
@@ -84,3 +88,5 @@ class Description:
     """Wall time of the stages ``compile``, ``draw``, ``run`` and ``measure``, in seconds."""
     assumptions: Mapping[str, str] = field(default_factory=dict)
     """What the numbers rest on, in the order to show it."""
+    purchases: PurchaseReport | None = None
+    """What commitments, discounts and guaranteed capacity come to; None where everything is bought on demand."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from calibration.profile import LARGEST_BATCH, slowdown_flaws
-from calibration.schema import Entry, Flaw, Number, Positive, Whole
+from calibration.schema import Entry, Flaw, NotNegative, Number, Positive, Whole
 from calibration.units import DurationNs, refusal
 
 MOST_INSTANCES: Final = 100_000
@@ -76,6 +76,36 @@ class Batching(Entry):
             before = size
 
 
+class Purchase(Entry):
+    """How the instances of a fleet are bought: the name of a plan, or the plan with what it asks for."""
+
+    plan: Literal["on_demand", "spot", "serverless", "capacity_block"]
+    """``on_demand``: by the second; commitments lower its price. ``spot``: at the spot price, until the provider takes
+    the instance back. ``serverless``: by the request. ``capacity_block``: in a block of ``capacity``."""
+    interruption_rate: Annotated[NotNegative, Field(le=3600)] | None = None
+    """How often the provider takes a spot instance back, for each hour that it runs: 0.002 is one in 500 hours. It
+    enters the cost; the simulated latency holds no interruption. Default: the price list's, where it says."""
+    restart_ns: DurationNs | None = Field(default=None, alias="restart")
+    """How long a replacement of a spot instance is billed before it serves: boot, image, weights."""
+    usd_per_1k_requests: Annotated[Positive, Field(le=1_000_000)] | None = None
+    """Price of a thousand answered requests of a serverless fleet, which wins over the price list's."""
+
+    def flaws(self) -> Iterator[Flaw]:
+        """Keys of another plan, and an interruption without what it costs."""
+        for key, plan in (("interruption_rate", "spot"), ("restart", "spot"), ("usd_per_1k_requests", "serverless")):
+            given = getattr(self, "restart_ns" if key == "restart" else key) is not None
+            if given and self.plan != plan:
+                yield Flaw((key,), f"has no effect with plan {self.plan}", remedy=f"Remove it, or use plan: {plan}.")
+        if self.plan == "spot" and self.interruption_rate is not None and self.restart_ns is None:
+            remedy = "Both enter the cost: how often an interruption comes, and how long its restart is billed."
+            yield Flaw(("restart",), "is required beside interruption_rate", None, remedy)
+
+
+def _plan_or_mapping(value: object) -> object:
+    """A plan may be written by its name alone."""
+    return {"plan": value} if isinstance(value, str) else value
+
+
 class Fleet(Entry):
     """Identical instances behind one router."""
 
@@ -108,16 +138,41 @@ class Fleet(Entry):
     """Share of each instance under the weighted router, one whole number an instance."""
     max_queue: Annotated[Whole, Field(ge=1, le=10**9)] | None = None
     """Requests that may wait at one instance; one that finds the queue full is rejected. Default: no bound."""
-    purchase: Literal["on_demand"] = "on_demand"
-    """How the instances are bought."""
+    purchase: Annotated[
+        Purchase,
+        BeforeValidator(
+            _plan_or_mapping,
+            json_schema_input_type=Literal["on_demand", "spot", "serverless", "capacity_block"] | Purchase,
+        ),
+    ] = Field(default=Purchase(plan="on_demand"), json_schema_extra={"default": "on_demand"})
+    """How the instances are bought. Commitments stand in a section of their own."""
 
     def flaws(self) -> Iterator[Flaw]:
         """A price that is missing, weights without router, a slow-down that speeds up."""
-        if self.instance_type is None and self.usd_per_hour is None:
-            remedy = "Give the price that you pay, or instance_type, which is looked up in the price catalogue."
-            yield Flaw(("usd_per_hour",), "is required, or instance_type", None, remedy)
+        yield from self._price_flaws()
         yield from slowdown_flaws(self.slowdown)
         yield from self._weight_flaws()
+
+    def _price_flaws(self) -> Iterator[Flaw]:
+        plan = self.purchase.plan
+        if plan in ("serverless", "capacity_block"):
+            if self.usd_per_hour is not None:
+                remedy = (
+                    "Remove it."
+                    if plan == "serverless"
+                    else "Remove it; the price stands at the block, under capacity."
+                )
+                yield Flaw(("usd_per_hour",), f"has no effect with purchase {plan}", remedy=remedy)
+            if plan == "capacity_block" and self.instance_type is None:
+                rule, remedy = "is required with purchase capacity_block", "Name the machines of the block."
+                yield Flaw(("instance_type",), rule, None, remedy)
+            if plan == "serverless" and self.instance_type is None and self.purchase.usd_per_1k_requests is None:
+                rule = "is required with plan serverless, or instance_type"
+                remedy = "Give the price that you pay, or instance_type, under which a price list has the endpoint."
+                yield Flaw(("purchase", "usd_per_1k_requests"), rule, None, remedy)
+        elif self.instance_type is None and self.usd_per_hour is None:
+            remedy = "Give the price that you pay, or instance_type, which is looked up in the price catalogue."
+            yield Flaw(("usd_per_hour",), "is required, or instance_type", None, remedy)
 
     def _weight_flaws(self) -> Iterator[Flaw]:
         weights = self.router_weights

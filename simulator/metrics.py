@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -90,6 +91,7 @@ def summarise(tallies: Sequence[Tally], description: Description) -> Report:
         )
         for index, workload in enumerate(description.workloads)
     )
+    costs = tuple(_cost_of(fleet, workloads, runs) for fleet in description.fleets)
     return Report(
         scenario=description.scenario,
         seed=description.seed,
@@ -98,8 +100,8 @@ def summarise(tallies: Sequence[Tally], description: Description) -> Report:
         horizon_s=s_from_ns(pooled.window.horizon_ns),
         warmup_s=s_from_ns(pooled.window.warmup_ns),
         workloads=workloads,
-        fleets=tuple(map(_fleet_report, description.fleets, pooled.fleets, loads)),
-        cost=_cost_report(description.fleets, sum(workload.throughput_rps for workload in workloads)),
+        fleets=tuple(map(_fleet_report, description.fleets, costs, pooled.fleets, loads)),
+        cost=_cost_report(description, costs, sum(workload.throughput_rps for workload in workloads)),
         timing_s=dict(description.timing_s),
         cautions=cautions(description, pooled, loads, runs),
         bottleneck=bottleneck(description, pooled, loads, workloads),
@@ -200,7 +202,21 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _fleet_report(fleet: FleetDescription, counted: FleetTally, load: FleetLoad) -> FleetReport:
+def _cost_of(fleet: FleetDescription, workloads: Sequence[WorkloadReport], runs: int) -> FleetCost | None:
+    """What a fleet costs; of one that is paid by the request, by what it answered."""
+    if fleet.cost is None or fleet.cost.usd_per_1k_requests is None:
+        return fleet.cost
+    served = [workload for workload in workloads if workload.fleet == fleet.name]
+    usd_per_request = fleet.cost.usd_per_1k_requests / 1_000
+    answered = sum(workload.outcomes["completed"] for workload in served)
+    return replace(
+        fleet.cost,
+        usd=usd_per_request * answered / runs,
+        usd_per_hour=3_600 * usd_per_request * math.fsum(workload.throughput_rps for workload in served),
+    )
+
+
+def _fleet_report(fleet: FleetDescription, cost: FleetCost | None, counted: FleetTally, load: FleetLoad) -> FleetReport:
     sizes = counted.batch_sizes
     executions = int(sizes.sum())
     return FleetReport(
@@ -211,18 +227,27 @@ def _fleet_report(fleet: FleetDescription, counted: FleetTally, load: FleetLoad)
         offered_load=load.offered,
         batch_size_mean=float(sizes @ np.arange(len(sizes))) / executions if executions else None,
         batch_size_histogram={int(size): int(sizes[size]) for size in np.flatnonzero(sizes)},
-        cost_usd=None if fleet.cost is None else fleet.cost.usd,
-        cost_usd_per_hour=None if fleet.cost is None else fleet.cost.usd_per_hour,
-        price_note="no price" if fleet.cost is None else fleet.cost.note,
+        cost_usd=None if cost is None else cost.usd,
+        cost_usd_per_hour=None if cost is None else cost.usd_per_hour,
+        price_note="no price" if cost is None else cost.note,
         unstable=load.unstable,
     )
 
 
-def _cost_report(fleets: Sequence[FleetDescription], throughput_rps: float) -> CostReport:
-    """Add up the fleets; unknown as soon as one of them is, since a part of a bill is not a bill."""
-    rates = [fleet.cost.usd_per_hour for fleet in fleets if fleet.cost is not None]
-    if len(rates) < len(fleets):
+def _cost_report(description: Description, costs: Sequence[FleetCost | None], throughput_rps: float) -> CostReport:
+    """Add up the fleets; unknown as soon as one of them is, since a part of a bill is not a bill.
+
+    With purchases it is their effective cost, which holds what is paid for and not used too.
+    """
+    known = [cost for cost in costs if cost is not None]
+    if len(known) < len(costs):
         return CostReport(usd_per_hour=None, usd_per_month=None, usd_per_1k_requests=None)
-    usd_per_hour = math.fsum(rates)
+    purchases = description.purchases
+    if purchases is not None:
+        by_request = (cost.usd_per_hour for cost in known if cost.usd_per_1k_requests is not None)
+        purchases = purchases.with_requests(math.fsum(by_request))
+    usd_per_hour = (
+        math.fsum(cost.usd_per_hour for cost in known) if purchases is None else purchases.effective_usd_per_hour
+    )
     per_1k = usd_per_hour / (3.6 * throughput_rps) if throughput_rps else None
-    return CostReport(usd_per_hour, HOURS_PER_MONTH * usd_per_hour, per_1k)
+    return CostReport(usd_per_hour, HOURS_PER_MONTH * usd_per_hour, per_1k, purchases)

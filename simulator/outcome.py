@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral
 from typing import Any, Final
 
+from simulator.purchase_report import PurchaseReport
+
 SCHEMA_VERSION: Final = 1
 """Version of the JSON object; it changes when a key changes its meaning."""
 
@@ -119,6 +121,9 @@ class CostReport:
     """730 hours."""
     usd_per_1k_requests: float | None
     """Per thousand requests answered, of all workloads."""
+    purchases: PurchaseReport | None = None
+    """What commitments, discounts and guaranteed capacity come to; the rates above are then effective ones, with
+    commitments that go unused. None where everything is bought on demand."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,7 @@ def report_to_json(report: Report) -> dict[str, Any]:
         "warmup_s": report.warmup_s,
         "workloads": {workload.name: _workload_to_json(workload) for workload in report.workloads},
         "fleets": {fleet.name: _columns(fleet, leave_out=("name",)) for fleet in report.fleets},
-        "cost": _columns(report.cost),
+        "cost": _cost_to_json(report.cost),
         "slo_met": report.slo_met,
         "bottleneck": report.bottleneck,
         "cautions": [_columns(caution) for caution in report.cautions],
@@ -201,6 +206,20 @@ def _workload_to_json(workload: WorkloadReport) -> dict[str, Any]:
         latencies: Latencies | None = getattr(workload, name)
         document[name] = nothing if latencies is None else _columns(latencies)
     document["slo"] = None if workload.slo is None else _columns(workload.slo)
+    return document
+
+
+def _cost_to_json(cost: CostReport) -> dict[str, Any]:
+    """Give the money's object; what purchases come to stands beside the three rates, if there is any."""
+    document = _columns(cost, leave_out=("purchases",))
+    if cost.purchases is None:
+        return document
+    document |= _columns(cost.purchases, leave_out=("commitments", "capacity", "cautions"))
+    document["commitments"] = {
+        name: {**_columns(line), "saved_usd_per_hour": line.saved_usd_per_hour}
+        for name, line in cost.purchases.commitments.items()
+    }
+    document["capacity"] = {name: _columns(line) for name, line in cost.purchases.capacity.items()}
     return document
 
 

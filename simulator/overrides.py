@@ -1,9 +1,9 @@
 """``--set path.to.key=value``: the command line changes values of a scenario before they are validated.
 
 A value is read as YAML, so ``5``, ``5ms``, ``[1, 2]`` and ``{p99: 100ms}`` mean what they mean in the file. A key may
-be added where the schema has it; a profile, fleet or workload is added by setting the whole of it. An entry of a list
-is named by its position, from 0, or by its ``name`` where it has one. Errors in a value that came from here name the
-command line and the option.
+be added where the schema has it; a profile, fleet, workload or commitment is added by setting the whole of it. An
+entry of a list is named by its position, from 0, or by its ``name`` where it has one. Errors in a value that came from
+here name the command line and the option.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from calibration.source import COMMAND_LINE, Source, did_you_mean
 from calibration.tree import join, shortened, shown
 from calibration.yaml_text import parse_yaml
 
-_NAMED: Final = ("profiles", "fleets", "workloads")
+_NAMED: Final = ("profiles", "fleets", "workloads", "commitments", "discounts", "capacity")
 """Sections whose keys are names of the user's own."""
 
 

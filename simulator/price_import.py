@@ -11,14 +11,20 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from calibration.csv_sheet import read_sheet
 from calibration.problems import InputError, Problem
-from simulator.price_list import COLUMNS, REQUIRED, Price, PriceImport, option_problem, price_of_cells, write_catalogue
+from simulator.aws_price_list import import_aws_price_list
+from simulator.aws_savings_plans import import_aws_savings_plan
+from simulator.price_cells import option_problem, price_of_cells, write_catalogue
+from simulator.price_checks import oddities
+from simulator.price_list import COLUMNS, MORE_COLUMNS, REQUIRED, Price, PriceImport
+from simulator.price_terms import EXCHANGE, foreign_currency
+from simulator.price_types import unplanned_note
 from simulator.prices import contradictions
 from simulator.skypilot import import_skypilot
 
@@ -39,6 +45,10 @@ class ImportOptions:
     """Where they were read; the default names the file."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """For a CSV of the user's own: its column for each column of a price list that it names differently."""
+    price_lists: Sequence[str | Path] = ()
+    """For savings plans: AWS's EC2 price lists, which say the instance type behind each stock-keeping unit."""
+    zones: bool = False
+    """For SkyPilot: whether spot prices are kept for each zone."""
 
 
 def import_prices(format: str, path: str | Path, out: str | Path, options: ImportOptions | None = None) -> PriceImport:
@@ -97,7 +107,7 @@ def import_own_csv(
     sheet = read_sheet(path)
     named = dict(columns or {})
     fixed = {"price_type": "on_demand", "source": Path(path).name, **(constants or {})}
-    problems = [_unknown_column(name) for name in [*named, *fixed] if name not in COLUMNS]
+    problems = [_unknown_column(name) for name in [*named, *fixed] if name not in (*COLUMNS, *MORE_COLUMNS)]
     problems += [
         Problem(
             sheet.file, 1, 1, "", f"must have the column {theirs!r} for {ours}", ", ".join(sheet.columns),
@@ -106,7 +116,12 @@ def import_own_csv(
         for ours, theirs in named.items()
         if theirs not in sheet.columns
     ]  # fmt: skip
-    header = {name: named.get(name, name) for name in COLUMNS}
+    header = {name: named.get(name, name) for name in (*COLUMNS, *MORE_COLUMNS)}
+    problems += [
+        Problem(sheet.file, 1, 1, theirs, "must hold US dollars, its name says " + currency, None, EXCHANGE)
+        for ours, theirs in named.items()
+        if ours in ("usd_per_hour", "upfront_usd") and (currency := foreign_currency(theirs))
+    ]
     unfilled = [
         name for name in REQUIRED if header[name] not in sheet.columns and not fixed.get(name) and name not in named
     ]
@@ -118,7 +133,7 @@ def import_own_csv(
         raise InputError(problems)
     prices: list[Price] = []
     for row in sheet.rows:
-        cells = {name: row.cells.get(header[name], "").strip() or fixed.get(name, "") for name in COLUMNS}
+        cells = {name: row.cells.get(theirs, "").strip() or fixed.get(name, "") for name, theirs in header.items()}
         price, faults = price_of_cells(cells)
         problems += [sheet.problem(row, header[fault.column], *fault[1:]) for fault in faults]
         if price is not None:
@@ -128,36 +143,72 @@ def import_own_csv(
         problems.append(Problem(sheet.file, None, None, "", "must hold a price", None, "Add a row for each price."))
     if problems:
         raise InputError(sorted(problems, key=lambda problem: problem.line or 0))
-    return PriceImport(sheet.file, tuple(prices), len(sheet.rows))
+    unplanned = unplanned_note(price.price_type for price in prices)
+    notes = (*([unplanned] if unplanned else []), *oddities(prices))
+    return PriceImport(sheet.file, tuple(prices), len(sheet.rows), notes=notes)
 
 
 def _skypilot(path: str | Path, options: ImportOptions) -> PriceImport:
     """SkyPilot's ``vms.csv``, with the options it takes; the others would be ignored without a word."""
-    given = {"--region": options.region, "--price-type": options.price_type, "--column": ", ".join(options.columns)}
-    problems = [
-        option_problem(name, "must not be given for skypilot", text, "The file says it for each row.")
-        for name, text in given.items()
-        if text
-    ]
+    _refuse_others("skypilot", options, ("region", "price_type", "columns", "price_lists"))
+    return import_skypilot(
+        path, options.provider or "", options.as_of or "", source=options.source, zones=options.zones
+    )
+
+
+def _aws_price_list(path: str | Path, options: ImportOptions) -> PriceImport:
+    """AWS's EC2 price list, with the options it takes."""
+    _refuse_others(
+        "aws-price-list", _of_aws(options), ("provider", "region", "price_type", "columns", "price_lists", "zones")
+    )
+    return import_aws_price_list(path, as_of=options.as_of, source=options.source)
+
+
+def _aws_savings_plan(path: str | Path, options: ImportOptions) -> PriceImport:
+    """AWS's price list of a savings plan, with the options it takes."""
+    _refuse_others("aws-savings-plan", _of_aws(options), ("provider", "region", "price_type", "columns", "zones"))
+    return import_aws_savings_plan(path, options.price_lists, as_of=options.as_of, source=options.source)
+
+
+_OPTION: Final = {"columns": "--column", "price_lists": "--price-list", "price_type": "--price-type"}
+
+
+def _of_aws(options: ImportOptions) -> ImportOptions:
+    """The options without the provider, where it says what the format says."""
+    return replace(options, provider=None) if (options.provider or "").lower() == "aws" else options
+
+
+def _refuse_others(format: str, options: ImportOptions, others: Sequence[str]) -> None:
+    """Refuse options that this format has no use for."""
+    problems = []
+    for name in others:
+        given = getattr(options, name)
+        if given:
+            text = given if isinstance(given, str) else "" if given is True else ", ".join(map(str, given))
+            rule = f"must not be given for {format}"
+            problems.append(option_problem(_OPTION.get(name, f"--{name}"), rule, text, "Leave it out."))
     if problems:
         raise InputError(problems)
-    return import_skypilot(path, options.provider or "", options.as_of or "", source=options.source)
 
 
 def _own_csv(path: str | Path, options: ImportOptions) -> PriceImport:
     """A CSV of the user's own, with the options it takes."""
+    _refuse_others("csv", options, ("price_lists", "zones"))
     said = {name: getattr(options, name) for name in ("provider", "region", "price_type", "as_of", "source")}
     return import_own_csv(path, options.columns, {name: text for name, text in said.items() if text})
 
 
 def _unknown_column(name: str) -> Problem:
     """Problem of a column name that a price list does not have."""
-    near = difflib.get_close_matches(name, COLUMNS, n=1)
-    remedy = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(COLUMNS)}."
+    known = (*COLUMNS, *MORE_COLUMNS)
+    near = difflib.get_close_matches(name, known, n=1)
+    remedy = f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(known)}."
     return option_problem("--column", "must name a column of a price list", name, remedy)
 
 
 IMPORTERS: Final[dict[str, Callable[[str | Path, ImportOptions], PriceImport]]] = {
+    "aws-price-list": _aws_price_list,
+    "aws-savings-plan": _aws_savings_plan,
     "skypilot": _skypilot,
     "csv": _own_csv,
 }

@@ -1,26 +1,21 @@
-"""One row of a price list: what it must hold, and how it is written.
+"""A price of a price list: what it says, how old it is, and what an import of many of them brought.
 
-A price list is a CSV with a header; the columns of :data:`COLUMNS` are read, in any order, others are ignored.
-What a row must hold is decided here, once, for the catalogue and for every importer: a price that is missing,
-0, negative or a stand-in for "not offered" is a :class:`Fault`, never a number that reaches a bill. Looking a
-price up is ``prices.py``; bringing other people's files into this form is ``price_import.py``.
+A price list is a CSV with a header; the columns of :data:`COLUMNS` and :data:`MORE_COLUMNS` are read, in any order,
+others are ignored. What a row must hold is decided in ``price_cells.py``, looking a price up is ``prices.py``, the
+rates of a purchase plan are ``plan_rates.py``, and other people's files are brought into this form by
+``price_import.py``.
 """
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import math
-import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from calibration.csv_sheet import file_problem, shown
-from calibration.problems import InputError, Problem
+from calibration.problems import Problem
 
 COLUMNS: Final = (
     "provider",
@@ -35,20 +30,18 @@ COLUMNS: Final = (
 )
 """Columns of a price list, in the order in which one is written."""
 
+MORE_COLUMNS: Final = ("upfront_usd", "term_h", "zone", "interruption_rate", "unit", "currency")
+"""Columns that a price list may have besides; written only where a row fills them, ``currency`` never."""
+
 REQUIRED: Final = ("provider", "instance_type", "price_type", "usd_per_hour", "as_of", "source")
 """Columns that every row must fill. Clouds without regions leave ``region`` blank."""
 
-SENTINELS_USD: Final = (700.0, 999.0, 9999.0, 99999.0, 999999.0)
-"""Numbers that price lists write where they have no price. SkyPilot's catalogue writes 700.0 for TPU slices
-that a zone does not offer; rows of nines are the habit elsewhere."""
-
-LIMIT_USD_PER_HOUR: Final = 1e6
-"""No instance costs this much an hour; a whole TPU v5p pod is listed at 26,000."""
+UNITS: Final = ("hour", "1k_requests")
+"""What a price is for: an hour of an instance, or 1,000 requests to an endpoint that somebody else runs."""
 
 STALE_MONTHS: Final = 6
 """A price older than this is said to be old."""
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _AS_OF = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?|-Q([1-4]))?(?:\s*\([^()]*\))?", re.ASCII)
 
 
@@ -70,7 +63,8 @@ class Price:
     """What an hour of one instance costs, where, when, and who says so."""
 
     usd_per_hour: float
-    """US dollars for one instance hour; greater than 0."""
+    """US dollars for one instance hour (or one ``unit``); greater than 0. Of a price that is paid upfront in part or
+    whole, the effective price: what is paid each hour, and what was paid upfront spread over the term."""
     provider: str
     """Who rents it out: aws, gcp, azure, ..."""
     region: str
@@ -82,11 +76,21 @@ class Price:
     accelerator_count: float | None
     """How many of them, a fraction for a shared one; None where the list does not say."""
     price_type: str
-    """on_demand, spot, cud_1y, ..."""
+    """on_demand, spot, cud_1y, ...: a name of :data:`simulator.purchase_plan.PLANS`, or of no plan."""
     as_of: str
     """When the price held: an ISO day, month or year, or a quarter such as 2024-Q4; a remark may follow in brackets."""
     source: str
     """Where the price was read."""
+    upfront_usd: float | None = None
+    """Part of the term's price that is paid at once, for each instance; None where the list does not say."""
+    term_h: int | None = None
+    """Hours for which it is bought, where the plan leaves that open: the length of a capacity block."""
+    zone: str = ""
+    """Zone within the region; blank for the whole region."""
+    interruption_rate: float | None = None
+    """Reclaims to be expected for each hour that a spot instance runs: 0.002 is one in 500 instance hours."""
+    unit: str = "hour"
+    """One of :data:`UNITS`. A look-up answers with an hour's price unless another unit is asked for."""
     file: str = field(default="", compare=False)
     """Price list it comes from, as the user named it."""
     line: int = field(default=0, compare=False)
@@ -124,8 +128,10 @@ class Price:
         >>> Price(2.5, "gcp", "", "tpu-v6e-1", "TPU v6e", 1, "spot", "2026-07", "a list").describe()
         '2.5 USD/h spot (gcp, 2026-07, a list)'
         """
-        place = " ".join(part for part in (self.provider, self.region) if part)
-        return f"{self.usd_per_hour:g} USD/h {self.price_type.replace('_', ' ')} ({place}, {self.as_of}, {self.source})"
+        place = " ".join(part for part in (self.provider, self.zone or self.region) if part)
+        per = "h" if self.unit == "hour" else self.unit.replace("_", " ")
+        kind = self.price_type.replace("_", " ")
+        return f"{self.usd_per_hour:g} USD/{per} {kind} ({place}, {self.as_of}, {self.source})"
 
 
 @dataclass(frozen=True)
@@ -173,164 +179,3 @@ def parse_as_of(text: str) -> dt.date | None:
         return dt.date(int(year), 3 * int(quarter) - 2 if quarter else int(month or 1), int(day or 1))
     except ValueError:
         return None
-
-
-def usd_per_hour_of(text: str, instance_type: str) -> float | Fault:
-    """Is this cell a price that can be billed? The number, or what is wrong with it, naming the instance type.
-
-    >>> usd_per_hour_of("0.8048", "g6.xlarge")
-    0.8048
-    >>> usd_per_hour_of("7.0e2", "tpu-v6e-1").rule
-    'the price of tpu-v6e-1 must be a real one: 700 stands for "not offered" in price lists'
-    """
-    name = instance_type or "this row"
-    text = text.strip()
-
-    def fault(rule: str, remedy: str) -> Fault:
-        return Fault("usd_per_hour", rule, shown(text) if text else None, remedy)
-
-    if not text:
-        return fault(
-            f"{name} has no price", "Write its price in USD per hour, or delete the row if it is not offered there."
-        )
-    if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
-        return fault(f"the price of {name} must be a finite number", "Write its price in USD per hour.")
-    if not _NUMBER.fullmatch(text):
-        return fault(
-            f"the price of {name} must be a number",
-            "Write it in USD per hour with a decimal point, without a currency sign or thousands separators.",
-        )
-    usd = float(text)
-    if usd <= 0.0:
-        return fault(
-            f"the price of {name} must be greater than 0",
-            "Nothing is free: write its price in USD per hour, or delete the row if it is not offered there.",
-        )
-    if usd in SENTINELS_USD:
-        return fault(
-            f'the price of {name} must be a real one: {usd:g} stands for "not offered" in price lists',
-            "Write its price in USD per hour, or delete the row.",
-        )
-    if not usd < LIMIT_USD_PER_HOUR:
-        return fault(
-            f"the price of {name} must be below {LIMIT_USD_PER_HOUR:,.0f} USD per hour",
-            "Write its price in USD per hour.",
-        )
-    return usd
-
-
-def price_of_cells(cells: Mapping[str, str]) -> tuple[Price | None, list[Fault]]:
-    """Which price does a row state? The price, or None and everything that is wrong with the row.
-
-    Parameters
-    ----------
-    cells
-        Text by column name of :data:`COLUMNS`; an absent column counts as blank.
-    """
-    cell = {column: cells.get(column, "").strip() for column in COLUMNS}
-    name = cell["instance_type"]
-    whose = name or "this row"
-    faults = [
-        Fault(column, f"{whose} has no {column}", None, _BLANK_REMEDY[column])
-        for column in REQUIRED
-        if column != "usd_per_hour" and not cell[column]
-    ]
-    usd = usd_per_hour_of(cell["usd_per_hour"], name)
-    if isinstance(usd, Fault):
-        faults.append(usd)
-    if cell["as_of"] and parse_as_of(cell["as_of"]) is None:
-        rule = f"as_of of {whose} must be an ISO date"
-        faults.append(Fault("as_of", rule, shown(cell["as_of"]), "Write it as 2026-01-19, 2026-01 or 2026."))
-    count = count_of(cell["accelerator_count"], whose)
-    if isinstance(count, Fault):
-        faults.append(count)
-    if faults or isinstance(usd, Fault) or isinstance(count, Fault):
-        order = {column: position for position, column in enumerate(COLUMNS)}
-        return None, sorted(faults, key=lambda fault: order[fault.column])
-    return (
-        Price(
-            usd_per_hour=usd,
-            provider=cell["provider"],
-            region=cell["region"],
-            instance_type=name,
-            accelerator=cell["accelerator"],
-            accelerator_count=count,
-            price_type=normal_price_type(cell["price_type"]),
-            as_of=cell["as_of"],
-            source=cell["source"],
-        ),
-        [],
-    )
-
-
-def normal_price_type(text: str) -> str:
-    """One spelling for a price type.
-
-    >>> normal_price_type("On-Demand")
-    'on_demand'
-    """
-    return re.sub(r"[\s-]+", "_", text.strip().lower()).replace("ondemand", "on_demand")
-
-
-_BLANK_REMEDY: Final = {
-    "provider": "Write who rents it out, for instance aws.",
-    "instance_type": "Write the provider's name of the machine, for instance g6.xlarge.",
-    "price_type": "Write on_demand, spot or the plan the price belongs to.",
-    "as_of": "Write the day on which the price held, for instance 2026-01-19.",
-    "source": "Write where the price was read: a page, a file, a quotation.",
-}
-
-
-def count_of(text: str, whose: str) -> float | Fault | None:
-    """How many accelerators does this cell state? The number, None for a blank cell, or what is wrong."""
-    if not text:
-        return None
-    count = float(text) if _NUMBER.fullmatch(text) else -1.0
-    if 0.0 <= count < math.inf:
-        return count
-    rule = f"accelerator_count of {whose} must be a number, 0 or greater"
-    return Fault("accelerator_count", rule, shown(text), "Write how many accelerators one instance has.")
-
-
-def write_catalogue(rows: Sequence[Price], path: str | Path) -> None:
-    """Write prices as a price list: the whole file or, on any failure, none of it.
-
-    The rows are written to a file beside ``path`` that then takes its place; an older file of that name stays
-    untouched until the new one is complete.
-
-    Raises
-    ------
-    InputError
-        ``path`` is a directory or a device, or cannot be written.
-    """
-    target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    if target.exists() and not target.is_file():
-        raise InputError([file_problem(str(path), "must be a file that can be written", "Name a file to write.")])
-    try:
-        try:
-            with part.open("x", encoding="utf-8", newline="") as stream:
-                writer = csv.writer(stream, lineterminator="\n")
-                writer.writerow(COLUMNS)
-                writer.writerows(_cells_of(price) for price in rows)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-    except UnicodeEncodeError as error:
-        rule = f"must be written in characters of Unicode, {error.object[error.start]!r} is none"
-        raise InputError([file_problem(str(path), rule, "Check the options that name a source or provider.")]) from None
-    except OSError as error:
-        rule = f"must be a file that can be written ({error.strerror})"
-        raise InputError([file_problem(str(path), rule, "Name a file in a folder that exists.")]) from None
-
-
-def _cells_of(price: Price) -> list[str]:
-    """The cells of a written row, in the order of :data:`COLUMNS`; numbers that read back to the same float."""
-    count = "" if price.accelerator_count is None else f"{price.accelerator_count:.15g}"
-    named = {"usd_per_hour": repr(float(price.usd_per_hour)), "accelerator_count": count}
-    return [named.get(column) or str(getattr(price, column) or "") for column in COLUMNS]
-
-
-def option_problem(name: str, rule: str, value: str | None, remedy: str) -> Problem:
-    """Problem of an option of the command line rather than of a file."""
-    return Problem("<command line>", None, None, name, rule, value or None, remedy)

@@ -1,6 +1,6 @@
 """What does an instance cost? Price catalogues, and looking a price up in them.
 
-A catalogue is a price list (``price_list.py`` says what a row must hold) that was read and found sound as a whole.
+A catalogue is a price list (``price_cells.py`` says what a row must hold) that was read and found sound as a whole.
 :func:`shipped_catalogue` is the one that comes with the package: real list prices, each with its date and source.
 A user's own catalogue is asked first (:func:`find_price` takes them in order), so negotiated prices win.
 
@@ -10,7 +10,7 @@ A price that is missing or ambiguous stops the run and says what is there; it is
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import Final
 
 from calibration.csv_sheet import missing_columns, read_sheet
 from calibration.problems import InputError, Problem
-from simulator.price_list import COLUMNS, REQUIRED, Price, normal_price_type, price_of_cells
+from simulator.price_cells import price_of_cells
+from simulator.price_list import COLUMNS, MORE_COLUMNS, REQUIRED, Price
+from simulator.price_types import normal_price_type, unplanned_note
 
 __all__ = [
     "Price",
@@ -28,6 +30,7 @@ __all__ = [
     "contradictions",
     "find_price",
     "load_catalogue",
+    "same_name",
     "shipped_catalogue",
 ]
 
@@ -72,7 +75,7 @@ class PriceCatalogue:
     prices: tuple[Price, ...]
     """Its rows, in the order of the file."""
     notes: tuple[str, ...] = ()
-    """What the reader should be told: columns that were ignored, rows that were repeated."""
+    """What the reader should be told: columns that were ignored, rows that were repeated, types of no plan."""
 
     @cached_property
     def by_type(self) -> dict[str, tuple[Price, ...]]:
@@ -108,7 +111,9 @@ def load_catalogue(path: str | Path) -> PriceCatalogue:
     problems += contradictions(prices)
     if problems:
         raise InputError(sorted(problems, key=lambda problem: problem.line or 0))
-    return catalogue_of(prices, str(path), ignored=[name for name in sheet.columns if name not in COLUMNS])
+    return catalogue_of(
+        prices, str(path), ignored=[name for name in sheet.columns if name not in (*COLUMNS, *MORE_COLUMNS)]
+    )
 
 
 def catalogue_of(prices: Iterable[Price], name: str, *, ignored: Sequence[str] = ()) -> PriceCatalogue:
@@ -123,6 +128,9 @@ def catalogue_of(prices: Iterable[Price], name: str, *, ignored: Sequence[str] =
         notes.append(f"{name}: columns ignored: {', '.join(column or '(no name)' for column in ignored)}")
     if repeated:
         notes.append(f"{name}: {repeated} repeated row{'s' * (repeated > 1)} ignored")
+    unplanned = unplanned_note(price.price_type for price in kept.values())
+    if unplanned:
+        notes.append(f"{name}: {unplanned}")
     return PriceCatalogue(name, tuple(kept.values()), tuple(notes))
 
 
@@ -135,14 +143,13 @@ def contradictions(prices: Iterable[Price]) -> list[Problem]:
     problems = []
     for price in prices:
         earlier = first.setdefault(_key(price), price)
-        if earlier.usd_per_hour != price.usd_per_hour:
+        if (earlier.usd_per_hour, earlier.upfront_usd) != (price.usd_per_hour, price.upfront_usd):
             rule = (
                 f"the {_spoken(price.price_type)} price of {price.instance_type} in {_place(price)} on {price.as_of} "
-                f"must be stated once, line {earlier.line} says {earlier.usd_per_hour:g}"
+                f"must be stated once, line {earlier.line} says {_amount(earlier)}"
             )
             remedy = "Delete one of the two rows, or date them."
-            value = f"{price.usd_per_hour:g}"
-            problems.append(Problem(price.file, price.line, 1, "usd_per_hour", rule, value, remedy))
+            problems.append(Problem(price.file, price.line, 1, "usd_per_hour", rule, _amount(price), remedy))
     return problems
 
 
@@ -158,6 +165,9 @@ def find_price(
     provider: str | None = None,
     region: str | None = None,
     price_type: str = "on_demand",
+    *,
+    zone: str | None = None,
+    unit: str = "hour",
 ) -> Price:
     """Look up what an hour of an instance costs.
 
@@ -172,6 +182,11 @@ def find_price(
         Narrow the search; None means any. A row without a region holds in every region that has no row of its own.
     price_type
         on_demand, spot, ...
+    zone
+        The zone within the region; its own price, else the region's. Without it, the region's own price, else that of
+        its median zone (of an even number the dearer one in the middle), never the cheapest.
+    unit
+        What the price is for; ``1k_requests`` for endpoints that are paid by the request.
 
     Returns
     -------
@@ -194,35 +209,61 @@ def find_price(
         rows = [
             price
             for price in catalogue.by_type.get(instance_type, ())
-            if price.price_type == wanted and (provider is None or _same(price.provider, provider))
+            if price.price_type == wanted
+            and price.unit == unit
+            and (provider is None or same_name(price.provider, provider))
         ]
         if region is not None:
-            rows = [price for price in rows if _same(price.region, region)] or [
+            rows = [price for price in rows if same_name(price.region, region)] or [
                 price for price in rows if not price.region
+            ]
+        if zone is not None:
+            rows = [price for price in rows if same_name(price.zone, zone)] or [
+                price for price in rows if not price.zone
             ]
         if rows:
             return _choose(rows, wanted)
-    raise _missing(catalogues, instance_type, provider, region, wanted)
+    raise _missing(catalogues, instance_type, provider, region, wanted, unit)
 
 
 def _choose(rows: Sequence[Price], price_type: str) -> Price:
     """The one price among rows of the same instance type and price type."""
-    newest: dict[tuple[str, str], Price] = {}
-    dates: dict[tuple[str, str], int] = {}
+    newest: dict[tuple[str, str, str], Price] = {}
+    dates: dict[tuple[str, str, str], int] = {}
     for price in rows:
-        place = (price.provider.lower(), price.region.lower())
+        place = (price.provider.lower(), price.region.lower(), price.zone.lower())
         dates[place] = dates.get(place, 0) + 1
         if place not in newest or _freshness(price) > _freshness(newest[place]):
             newest[place] = price
-    if len({price.usd_per_hour for price in newest.values()}) > 1:
-        raise _ambiguous(tuple(newest.values()), price_type)
-    best = max(newest.values(), key=_freshness)
-    notes = []
-    if dates[best.provider.lower(), best.region.lower()] > 1:
-        notes.append(f"the newest of {dates[best.provider.lower(), best.region.lower()]} dates")
-    if len(newest) > 1:
-        notes.append(f"the same in {len(newest)} places: {_places(newest.values())}")
+    regional = _by_region(newest)
+    if len({price.usd_per_hour for price in regional}) > 1:
+        raise _ambiguous(regional, price_type)
+    best = max(regional, key=_freshness)
+    notes = [best.note] if best.note else []
+    seen = dates[best.provider.lower(), best.region.lower(), best.zone.lower()]
+    if seen > 1:
+        notes.append(f"the newest of {seen} dates")
+    if len(regional) > 1:
+        notes.append(f"the same in {len(regional)} places: {_places(regional)}")
     return replace(best, note="; ".join(notes))
+
+
+def _by_region(newest: Mapping[tuple[str, str, str], Price]) -> tuple[Price, ...]:
+    """One price a region: its own, else that of its median zone."""
+    groups: dict[tuple[str, str], list[Price]] = {}
+    for (provider, region, _), price in newest.items():
+        groups.setdefault((provider, region), []).append(price)
+    chosen = []
+    for group in groups.values():
+        ranked = sorted(
+            [price for price in group if not price.zone] or group, key=lambda price: (price.usd_per_hour, price.zone)
+        )
+        price = ranked[len(ranked) // 2]
+        if len(ranked) > 1:
+            spread = f"{ranked[0].usd_per_hour:g} to {ranked[-1].usd_per_hour:g}"
+            price = replace(price, note=f"zone {price.zone}, the median of {len(ranked)}, {spread}")
+        chosen.append(price)
+    return tuple(chosen)
 
 
 def _ambiguous(rows: Sequence[Price], price_type: str) -> PriceError:
@@ -246,7 +287,12 @@ def _ambiguous(rows: Sequence[Price], price_type: str) -> PriceError:
 
 
 def _missing(
-    catalogues: Sequence[PriceCatalogue], instance_type: str, provider: str | None, region: str | None, price_type: str
+    catalogues: Sequence[PriceCatalogue],
+    instance_type: str,
+    provider: str | None,
+    region: str | None,
+    price_type: str,
+    unit: str,
 ) -> PriceError:
     """The error that says what is missing and what there is instead."""
     listed = [price for catalogue in catalogues for price in catalogue.by_type.get(instance_type, ())]
@@ -262,15 +308,20 @@ def _missing(
         types = ", ".join(sorted({_spoken(price.price_type) for price in listed}))
         rule = f"{instance_type} must have a price of type {_spoken(price_type)}, the catalogue lists {types}"
         return PriceError("instance_type", rule, None, f"{own[0].upper()}{own[1:]}.")
+    if not any(price.price_type == price_type and price.unit == unit for price in listed):
+        rule = f"{instance_type} must have a price of type {_spoken(price_type)} per {unit.replace('_', ' ')}"
+        units = ", ".join(sorted({price.unit for price in listed if price.price_type == price_type}))
+        return PriceError("instance_type", rule, f"prices per {units}", f"{own[0].upper()}{own[1:]}.")
     right_type = [price for price in listed if price.price_type == price_type]
-    key = "provider" if provider and not any(_same(price.provider, provider) for price in right_type) else "region"
+    key = "provider" if provider and not any(same_name(price.provider, provider) for price in right_type) else "region"
     rule = f"{instance_type} must have a listed {_spoken(price_type)} price in {where}"
     return PriceError(key, rule, None, f"It is listed in {_places(right_type)}. Choose one of these, or {own}.")
 
 
 def _key(price: Price) -> tuple[str, ...]:
     """What a price is of: two rows with the same key speak of the same thing."""
-    return (price.provider.lower(), price.region.lower(), price.instance_type, price.price_type, price.as_of)
+    place = (price.provider.lower(), price.region.lower(), price.zone.lower())
+    return (*place, price.instance_type, price.price_type, price.unit, str(price.term_h or ""), price.as_of)
 
 
 def _freshness(price: Price) -> tuple[str, int]:
@@ -278,14 +329,20 @@ def _freshness(price: Price) -> tuple[str, int]:
     return price.as_of_day.isoformat(), len(price.as_of.split(" ")[0])
 
 
-def _same(one: str, other: str) -> bool:
+def same_name(one: str, other: str) -> bool:
     """Whether two names of a provider or region are the same; clouds spell both in either case."""
     return one.strip().lower() == other.strip().lower()
 
 
+def _amount(price: Price) -> str:
+    """A price in an error, with what of it is paid upfront."""
+    upfront = "" if price.upfront_usd is None else f" with {price.upfront_usd:g} upfront"
+    return f"{price.usd_per_hour:g}{upfront}"
+
+
 def _place(price: Price) -> str:
-    """Provider and region in words."""
-    return f"{price.provider} {price.region}".strip()
+    """Provider and region, or zone, in words."""
+    return f"{price.provider} {price.zone or price.region}".strip()
 
 
 def _places(prices: Iterable[Price]) -> str:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.outcome import FleetReport, Latencies, Report, WorkloadReport
+from simulator.purchase_report import PurchaseReport
 from simulator.wording import percent, percentile
 
 PLAIN_WIDTH: Final = 80
@@ -335,7 +336,56 @@ def _cost(report: Report) -> RenderableType:
         by_note.setdefault(fleet.price_note, []).append(fleet.name + bill)
     for note, bills in by_note.items():
         table.add_row(f"{', '.join(bills)}: {note}")
-    return _indented(table)
+    if cost.purchases is None:
+        return _indented(table)
+    return _indented(Group(table, "", _four_costs(cost.purchases), "", _purchases(cost.purchases)))
+
+
+def _four_costs(purchases: PurchaseReport) -> Table:
+    """The same hour looked at in four ways."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    for _ in range(2):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, amount, words in (
+        ("list", purchases.list_usd_per_hour, "what runs, at public prices"),
+        ("contracted", purchases.contracted_usd_per_hour, "the same less negotiated discounts"),
+        ("effective", purchases.effective_usd_per_hour, "with commitments, used or not, spread over their terms"),
+        ("billed", purchases.billed_usd_per_hour, "what such an hour is invoiced: without what was paid upfront"),
+    ):
+        table.add_row(name, f"{usd(amount)} an hour", f"{usd(730 * amount)} a month", words)
+    return table
+
+
+def _purchases(purchases: PurchaseReport) -> Table:
+    """A paragraph for each commitment and guarantee, and what they cover together."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(overflow="fold")
+    if purchases.coverage is not None and purchases.utilisation is not None:
+        left = f"{usd(purchases.on_demand_usd_per_hour)} an hour is left on demand"
+        used = f"of the commitments {percent(purchases.utilisation)} is used"
+        table.add_row(f"commitments cover {percent(purchases.coverage)} of what they could, {left}; {used}")
+    for name, line in purchases.commitments.items():
+        what = f"{line.units:g} x {line.instance_type}" if line.units is not None else "dollars an hour"
+        saved = line.saved_usd_per_hour
+        verdict = f"saves {usd(saved)}" if saved >= 0 else f"costs {usd(-saved)} more than it replaces"
+        pays = line.break_even_utilisation
+        from_then = "" if pays is None else f", pays from {percent(pays)}" if pays < 1 else ", never pays"
+        upfront = f"; {usd(line.upfront_usd)} was paid upfront" if line.upfront_usd else ""
+        used = f"used {usd(line.used_usd_per_hour)}, unused {usd(line.unused_usd_per_hour)}"
+        table.add_row(
+            f"{name} ({line.plan}, {what}): {usd(line.usd_per_hour)} an hour, {used} "
+            f"({percent(line.utilisation)} used{from_then}); {verdict}{upfront}. {line.rate_note}"
+        )
+    for name, kept in purchases.capacity.items():
+        table.add_row(
+            f"{name} (capacity {kept.kind}, {kept.units:g} x {kept.instance_type}): {kept.in_use:g} in use, "
+            f"{kept.units - kept.in_use:g} idle for {usd(kept.idle_usd_per_hour)} an hour. {kept.rate_note}"
+        )
+    if purchases.commitments and not purchases.capacity:
+        table.add_row("no machine is guaranteed: commitments are prices, not capacity")
+    return table
 
 
 def _assumptions(report: Report) -> RenderableType:

@@ -24,9 +24,11 @@ from calibration.source import Source, read_source
 from calibration.tree import LARGEST_INT
 from calibration.units import DurationNs, PositiveDurationNs, duration_ns, positive_duration_ns
 from simulator.arrival_spec import BesidePath
+from simulator.commitment_spec import Discount, Guarantee, Promise
 from simulator.crosscheck import Parts, batch_range, flaws_between
 from simulator.fleet_spec import Batching, Fleet
 from simulator.overrides import with_overrides
+from simulator.purchase_check import Ahead
 from simulator.sections import Name, ProfileEntry, entries_of, in_order, later, named, sound_entries, written_profiles
 from simulator.workload_spec import Slo, Workload
 
@@ -55,6 +57,13 @@ class Scenario(Entry):
     """What is asked, by name."""
     prices: BesidePath | None = None
     """CSV of the user's own prices, asked before the catalogue that comes with the program."""
+    commitments: dict[Name, Promise] = Field(default={})
+    """What was promised to a provider for a term, by name: it lowers the price of what runs on demand, and is paid for
+    used or not."""
+    discounts: dict[Name, Discount] = Field(default={})
+    """Prices below list that were negotiated, by name."""
+    capacity: dict[Name, Guarantee] = Field(default={})
+    """Machines that the provider keeps free, by name; a commitment keeps none."""
     allow_extrapolation: Flag = False
     """Whether batch sizes that no profile measured may be used."""
 
@@ -186,7 +195,7 @@ def _scenario(
     try:
         scenario = Scenario.model_validate(draft, context=context)
     except ValidationError as error:
-        problems += problems_of(error, source, Scenario, later=later)
+        problems += problems_of(error, source, Scenario, later=_later)
     parts = Parts(
         horizon_ns=_read_or_none(positive_duration_ns, given.get("horizon")),
         horizon_given=given.get("horizon") is not None,
@@ -200,6 +209,7 @@ def _scenario(
         fleet_of=_fleet_of(given.get("workloads", {})),
         profile_of=_profile_of(given.get("fleets", {})),
         prices=_prices(given.get("prices"), context["folder"]),
+        ahead=_ahead(given, context),
     )
     problems += [flaw_problem(source, flaw.path, flaw) for flaw in flaws_between(parts)]
     problems = in_order([*merged(source, problems), *in_files], source.file)
@@ -209,6 +219,26 @@ def _scenario(
     scenario = scenario.model_copy(update={"fleets": fleets})
     scenario._source, scenario._path, scenario._warnings = source, path, tuple(warnings)
     return scenario
+
+
+def _ahead(given: Mapping[str, Any], context: Mapping[str, Any]) -> Ahead:
+    """What is bought ahead, as far as it is sound by itself."""
+    capacity = sound_entries(Guarantee, given.get("capacity"), context)
+    return Ahead(
+        commitments=sound_entries(Promise, given.get("commitments"), context),
+        discounts=sound_entries(Discount, given.get("discounts"), context),
+        capacity=capacity,
+        capacity_whole=len(capacity) == len(entries_of(given.get("capacity"))),
+    )
+
+
+def _later(word: str) -> str | None:
+    """Sentence for a key or a value that is known but belongs elsewhere, or is not supported."""
+    if word in ("reserved", "savings_plan", "committed_use", "spend_commitment"):
+        return "is promised for a term, whatever runs, so it stands in the section commitments and not at a fleet"
+    if word in ("on_demand", "spot", "serverless", "capacity_block"):
+        return "promises nothing for a term, so it stands at a fleet, as its purchase"
+    return later(word)
 
 
 def _names(section: object) -> tuple[str, ...] | None:

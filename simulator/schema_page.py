@@ -16,8 +16,13 @@ PLACES: Final[Mapping[str, str]] = {
     "Noise": "profiles.NAME.noise",
     "Fleet": "fleets.NAME",
     "Batching": "fleets.NAME.batching",
+    "Purchase": "fleets.NAME.purchase",
     "Workload": "workloads.NAME",
     "Slo": "workloads.NAME.slo",
+    "Promise": "commitments.NAME",
+    "Discount": "discounts.NAME",
+    "Tier": "discounts.NAME.tiers",
+    "Guarantee": "capacity.NAME",
 }
 """Where each part of the schema stands in the file, in the order of the page; arrival processes come after them."""
 

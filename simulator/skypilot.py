@@ -14,9 +14,9 @@ has to know to read it (catalogue schema v5 to v9):
   and noted.
 * The file says neither which cloud nor which day it is of: both are asked of the user.
 
-A price list knows regions, not zones. Where the zones of a region differ, the median zone's price is taken (of an
-even number the dearer one in the middle), never the cheapest: placeholders and stale prices gather at that end.
-The row's source says how many zones there were and how far apart.
+Unless zones are asked for, a price is of a region. Where the zones of a region differ, the median zone's price is
+taken (of an even number the dearer one in the middle), never the cheapest: placeholders and stale prices gather at
+that end. The row's source says how many zones there were and how far apart.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from typing import Final, NamedTuple
 
 from calibration.csv_sheet import Row, Sheet, missing_columns, read_sheet
 from calibration.problems import InputError, Problem
-from simulator.price_list import Fault, Price, PriceImport, count_of, option_problem, parse_as_of, usd_per_hour_of
+from simulator.price_cells import count_of, option_problem, usd_per_hour_of
+from simulator.price_checks import odd_line, suspicion
+from simulator.price_list import Fault, Price, PriceImport, parse_as_of
 
 NEEDED: Final = ("InstanceType", "Region", "Price")
 """Columns without which a file is no SkyPilot catalogue."""
@@ -53,7 +55,6 @@ GCP_L4_COUNTS: Final = {4: 1, 8: 1, 12: 1, 16: 1, 32: 1, 24: 2, 48: 4, 96: 8}
 
 _GCP_HOST = re.compile(r"(?:a\d+x?|g[2-9])-[a-z]")
 _GCP_COUNTED = re.compile(r"(a\d+-[a-z]+)-(\d+)g")
-_ZONES_SHOWN = 3
 
 
 class _Offer(NamedTuple):
@@ -65,9 +66,12 @@ class _Offer(NamedTuple):
     accelerator_count: float | None
     price_type: str
     usd_per_hour: float
+    zone: str
 
 
-def import_skypilot(path: str | Path, provider: str, as_of: str, *, source: str | None = None) -> PriceImport:
+def import_skypilot(
+    path: str | Path, provider: str, as_of: str, *, source: str | None = None, zones: bool = False
+) -> PriceImport:
     """Read the prices of one cloud from its SkyPilot ``vms.csv``.
 
     Parameters
@@ -80,6 +84,8 @@ def import_skypilot(path: str | Path, provider: str, as_of: str, *, source: str 
         The day it was fetched, for instance ``2026-01-19``.
     source
         Said of every price; the default names the file.
+    zones
+        Whether a spot price is kept for each zone rather than for each region. On-demand prices are of regions.
 
     Raises
     ------
@@ -103,7 +109,7 @@ def import_skypilot(path: str | Path, provider: str, as_of: str, *, source: str 
         reading.take(row)
     refused = reading.refusals()
     said = (source or "").strip() or f"SkyPilot catalogue {Path(path).name}"
-    prices = _by_region(reading.offers, provider.strip(), as_of.strip(), said)
+    prices = _by_place(reading.offers, provider.strip(), as_of.strip(), said, zones=zones)
     if not prices:
         nothing = Problem(sheet.file, None, None, "", "must hold a price that can be billed", None, "Check the file.")
         raise InputError([nothing, *refused])
@@ -144,9 +150,12 @@ class _Reading:
             if price is not None:
                 usd[price_type] = price
                 region = cells["Region"].strip()
-                self.offers.append(_Offer(instance_type, region, accelerator, accelerators, price_type, price))
+                zone = cells.get("AvailabilityZone", "").strip()
+                self.offers.append(_Offer(instance_type, region, accelerator, accelerators, price_type, price, zone))
         if len(usd) == 2:
-            self._judge_spot(row, instance_type, usd["on_demand"], usd["spot"])
+            kind = suspicion("spot", usd["spot"], usd["on_demand"])
+            if kind:
+                self._odd.setdefault(kind, []).append(f"{instance_type} in {_zone(row)}")
 
     def refusals(self) -> tuple[Problem, ...]:
         """One problem for each instance type and rule, at its first row."""
@@ -158,11 +167,7 @@ class _Reading:
 
     def notes(self) -> tuple[str, ...]:
         """One line for each kind of oddity."""
-        return tuple(
-            f"{what} in {_rows(len(where))} ({', '.join(where[:_ZONES_SHOWN])}"
-            f"{', ...' if len(where) > _ZONES_SHOWN else ''}): it may stand for none, check before planning with it"
-            for what, where in self._odd.items()
-        )
+        return tuple(odd_line(kind, where) for kind, where in self._odd.items())
 
     def _price(self, row: Row, column: str, instance_type: str, needed: tuple[str, str] | None) -> float | None:
         """The whole price in USD per hour, or None where nothing is offered or the price is refused."""
@@ -191,26 +196,15 @@ class _Reading:
         problem = self.sheet.problem(row, column, fault.rule, fault.value, fault.remedy)
         self._refused.setdefault((column, fault.rule), []).append(problem)
 
-    def _judge_spot(self, row: Row, instance_type: str, on_demand: float, spot: float) -> None:
-        """Note a spot price that looks like no price of a market."""
-        if spot == on_demand:
-            kind = "spot price equal to the on-demand price"
-        elif spot > on_demand:
-            kind = "spot price above the on-demand price"
-        elif abs(spot - 0.1 * on_demand) <= min(5e-5, 1e-3 * spot):  # the lists round to 4 decimals
-            kind = "spot price exactly 10 % of the on-demand price"
-        else:
-            return
-        self._odd.setdefault(kind, []).append(f"{instance_type} in {_zone(row)}")
 
-
-def _by_region(offers: Iterable[_Offer], provider: str, as_of: str, source: str) -> tuple[Price, ...]:
-    """One price a region, the median of its zones."""
-    groups: dict[tuple[str, str, str], list[_Offer]] = {}
+def _by_place(offers: Iterable[_Offer], provider: str, as_of: str, source: str, *, zones: bool) -> tuple[Price, ...]:
+    """One price a region, the median of its zones; of spot prices one a zone where that is asked for."""
+    groups: dict[tuple[str, str, str, str], list[_Offer]] = {}
     for offer in offers:
-        groups.setdefault((offer.instance_type, offer.region.lower(), offer.price_type), []).append(offer)
+        zone = offer.zone if zones and offer.price_type == "spot" else ""
+        groups.setdefault((offer.instance_type, offer.region.lower(), zone, offer.price_type), []).append(offer)
     prices = []
-    for group in groups.values():
+    for (_, _, zone, _), group in groups.items():
         usd = [offer.usd_per_hour for offer in group]
         spread = f"; median of {len(usd)} zones, {min(usd):g} to {max(usd):g}" if min(usd) < max(usd) else ""
         first = group[0]
@@ -225,6 +219,7 @@ def _by_region(offers: Iterable[_Offer], provider: str, as_of: str, source: str)
                 price_type=first.price_type,
                 as_of=as_of,
                 source=source + spread,
+                zone=zone,
             )
         )
     return tuple(prices)

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from calibration.console import Unwatched, Watch
 from calibration.problems import InputError, Problem
+from simulator.bought import bought
 from simulator.compiled import is_warm
 from simulator.compiling import compile_model
-from simulator.describe import describe, fleet_prices
+from simulator.describe import describe
 from simulator.log import RunLog
 from simulator.metrics import summarise, window_of
 from simulator.outcome import Report
+from simulator.purchases import bill
 from simulator.replicate import Counted, Measure, count, replicate
 from simulator.run import Engine, Timing
 
@@ -74,7 +76,7 @@ def simulate(
     start = time.perf_counter()
     problems: list[Problem] = []
     try:
-        prices = fleet_prices(scenario)
+        purchases = bought(scenario)
     except InputError as error:
         problems += error.problems
     try:
@@ -85,7 +87,10 @@ def simulate(
         raise InputError(problems)
     timing.compile = time.perf_counter() - start
     exact = model.expected_requests * replications <= EXACT_UP_TO
-    description = describe(scenario, model, prices, engine=chosen, replications=replications, exact=exact)
+    billed = bill(scenario, purchases, model.horizon_ns)
+    description = describe(
+        scenario, model, purchases.prices, engine=chosen, replications=replications, exact=exact, bill=billed
+    )
     measure = Measure(window_of(description, scenario.warmup_ns, model.horizon_ns), chosen, exact)
     if chosen == "compiled" and not is_warm(model.plain):
         watch.stage("compiling the engine, once (about 20 s) ...")

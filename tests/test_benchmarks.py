@@ -20,6 +20,7 @@ import pytest
 import benchmarks
 from benchmarks import ours, processes
 from benchmarks.__main__ import main
+from benchmarks.commitments import Commitments
 from benchmarks.measure import Lap, Timing, alternate
 from benchmarks.peers import cpp
 from benchmarks.planning import Planning
@@ -27,6 +28,7 @@ from benchmarks.registry import SPECS
 from benchmarks.side_by_side import must_agree
 from benchmarks.spec import BenchSpec, DisagreementError, Effort, Figure, Outcome, Target, verdict
 from benchmarks.work import Batching, Hello, MultiServer
+from optimizer.history import load_history
 from optimizer.plan_file import load_plan
 from simulator.scenario import load_scenario
 
@@ -219,8 +221,9 @@ TINY: Mapping[str, Effort] = {
     "start-up": Effort((1,), rounds=1, peer_requests=1),
     "capacity-curves": Effort((2,), rounds=1, peer_requests=1),
     "plan": Effort((2,), rounds=1, peer_requests=1),
+    "commitments": Effort((1,), rounds=1, peer_requests=1),
 }
-IN_PROCESS = ("batching-4", "mm8", "scaling-requests", "scaling-instances", "capacity-curves", "plan")
+IN_PROCESS = ("batching-4", "mm8", "scaling-requests", "scaling-instances", "capacity-curves", "plan", "commitments")
 
 
 def measured(name: str) -> Outcome:
@@ -232,6 +235,8 @@ def measured(name: str) -> Outcome:
         spec = replace(spec, build=lambda _: Batching(500))
     if name == "plan":
         spec = replace(spec, build=lambda hours: Planning(hours, models=2, candidates=4))
+    if name == "commitments":
+        spec = replace(spec, build=lambda weeks: Commitments(weeks, types=2, futures=2))
     return spec.measure(spec, TINY[name])
 
 
@@ -246,6 +251,10 @@ def test_every_scenario_of_a_spec_loads(spec: BenchSpec, tmp_path: Path) -> None
     """A benchmark whose scenario ``simulate`` refuses, or whose plan ``optimize``, could be repeated by nobody."""
     path = tmp_path / "scenario.yaml"
     path.write_text(spec.build(spec.full.sizes[0]).scenario(), encoding="utf-8")
+    if spec.axis == "weeks":
+        history = load_history(path)
+        assert (8736, 10) == history.demand.shape
+        return
     assert (load_plan(path) if spec.axis in {"settings", "hours"} else load_scenario(str(path))).workloads
 
 

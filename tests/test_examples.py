@@ -100,11 +100,27 @@ def closed_loop() -> None:
         assert latency_ms == pytest.approx(mean_ms[n], rel=0.25)
 
 
+def reserved() -> None:
+    """The fleet costs 2.46 USD an hour instead of 4.24; the commitment pays from 45% of use on."""
+    report = report_of("reserved")
+    assert report["slo_met"] is True
+    cost, base = report["cost"], report["cost"]["commitments"]["base"]
+    assert (2.46, 4.24) == (round(cost["usd_per_hour"], 2), round(6 * 0.706832, 2))
+    assert (1.17, 0.45) == (round(base["saved_usd_per_hour"], 2), round(base["break_even_utilisation"], 2))
+    half = report_of("reserved", "fleets.online.instances=2", "workloads.questions.arrivals.rate=1700")
+    quarter = report_of("reserved", "fleets.online.instances=1", "workloads.questions.arrivals.rate=850")
+    assert half["slo_met"] is quarter["slo_met"] is True
+    assert half["cost"]["commitments"]["base"]["saved_usd_per_hour"] > 0
+    assert -0.25 == round(quarter["cost"]["commitments"]["base"]["saved_usd_per_hour"], 2)
+    assert "commitment_loses" in {caution["code"] for caution in quarter["cautions"]}
+
+
 ANSWERS: dict[str, Callable[[], None]] = {
     "burst": burst,
     "closed_loop": closed_loop,
     "hello": hello,
     "peak": peak,
+    "reserved": reserved,
     "trace": trace,
 }
 

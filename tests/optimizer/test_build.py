@@ -12,6 +12,7 @@ import pytest
 
 from optimizer import build as rules
 from optimizer.build import RULES, Program, build
+from optimizer.commitments.direct import DirectProgram
 from optimizer.problem import PlanProblem, Quota
 from tests.optimizer.plan_problems import HOURLY_FEE, option, question
 
@@ -91,7 +92,7 @@ QUESTIONS: tuple[Callable[[], PlanProblem], ...] = (
 )
 
 
-def text_of(program: Program, folder: Path) -> list[str]:
+def text_of(program: Program | DirectProgram, folder: Path) -> list[str]:
     """The program in the LP format, lines within a section sorted: versions of PuLP differ in their order."""
     path = folder / "plan.lp"
     program.model.writeLP(str(path))

@@ -269,9 +269,9 @@ def test_the_scenario_that_these_tests_spoil_is_good(tmp_path: Path) -> None:
         ),
         (
             FLEET,
-            "usd_per_hour: 1\n    purchase: spot",
-            "s.yaml:13:15: fleets.gpu.purchase: is a purchase that this version does not bill, only on_demand, "
-            "got 'spot'. Write on_demand.",
+            "usd_per_hour: 1\n    purchase: reserved",
+            "s.yaml:13:15: fleets.gpu.purchase: is promised for a term, whatever runs, so it stands in the section "
+            "commitments and not at a fleet, got 'reserved'. Write one of on_demand, spot, serverless, capacity_block.",
         ),
         (
             FLEET,

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.problems import InputError
+from simulator.price_cells import SENTINELS_USD
 from simulator.price_import import IMPORTERS, ImportOptions, import_own_csv, import_prices
-from simulator.price_list import SENTINELS_USD, PriceImport
+from simulator.price_list import PriceImport
 from simulator.prices import find_price, load_catalogue
 from simulator.skypilot import import_skypilot
 
@@ -141,9 +142,7 @@ def test_a_spot_price_that_looks_like_a_placeholder_is_imported_with_a_note(
     """AWS ca-central-1 and eu-south-2 had such rows: a plan on spot would rest on them."""
     result = imported(tmp_path, AWS, f"g4dn.xlarge,T4,1,,,,0.616,{spot},eu-south-2,eus2-az2,")
     assert float(spot) == usd_by_type(result)["g4dn.xlarge", "spot"]
-    assert result.notes == (
-        f"spot price {kind} in 1 row (g4dn.xlarge in eus2-az2): it may stand for none, check before planning with it",
-    )
+    assert result.notes == (f"spot price {kind} in 1 row (g4dn.xlarge in eus2-az2): check it before planning with it",)
 
 
 def test_an_ordinary_spot_price_is_not_noted(tmp_path: Path) -> None:
@@ -342,6 +341,7 @@ def test_an_option_that_is_no_text_is_an_error_of_the_input(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("format", IMPORTERS)
 def test_every_importer_reports_a_file_that_is_absent(tmp_path: Path, format: str) -> None:
+    options = ImportOptions("aws", as_of="2026", price_lists=["absent.json"] if format == "aws-savings-plan" else [])
     with pytest.raises(InputError, match="must be a file that exists"):
-        import_prices(format, tmp_path / "absent.csv", tmp_path / "out.csv", ImportOptions("aws", as_of="2026"))
+        import_prices(format, tmp_path / "absent.csv", tmp_path / "out.csv", options)
     assert [] == list(tmp_path.iterdir())

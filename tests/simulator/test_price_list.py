@@ -9,7 +9,8 @@ import pytest
 
 from calibration.csv_sheet import MAX_FILE_BYTES
 from calibration.problems import InputError
-from simulator.price_list import COLUMNS, SENTINELS_USD, Price, write_catalogue
+from simulator.price_cells import SENTINELS_USD, write_catalogue
+from simulator.price_list import COLUMNS, Price
 from simulator.prices import find_price, load_catalogue
 
 HEADER = ",".join(COLUMNS)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from simulator.price_checks import oddities
 from simulator.price_list import Price, parse_as_of
 from simulator.prices import PriceCatalogue, PriceError, catalogue_of, find_price, load_catalogue, shipped_catalogue
+from simulator.purchase_plan import PLAN_BY_PRICE_TYPE
 
 PRICES_CSV = Path(__file__).resolve().parents[2] / "../shared/data/prices.csv"
 
@@ -118,6 +120,29 @@ def test_a_missing_price_type_names_those_listed() -> None:
         find_price([shipped_catalogue()], "g6.xlarge", price_type="spot")
 
 
+def test_a_price_of_a_zone_is_found_by_its_zone_and_the_region_has_the_median() -> None:
+    """The cheapest zone is where stale prices gather."""
+    spot = {"price_type": "spot"}
+    zones = catalogue(*(price(usd=usd, zone=f"use1-az{n}", **spot) for n, usd in enumerate((0.4, 0.2, 0.5, 0.3))))
+    assert 0.2 == find_price([zones], "g6.xlarge", price_type="spot", zone="use1-az1").usd_per_hour
+    median = find_price([zones], "g6.xlarge", price_type="spot")
+    assert (0.4, "zone use1-az0, the median of 4, 0.2 to 0.5") == (median.usd_per_hour, median.note)
+    own = catalogue(*zones.prices, price(usd=0.35, **spot))
+    assert [0.35, 0.35, 0.2] == [
+        find_price([own], "g6.xlarge", price_type="spot", zone=zone).usd_per_hour
+        for zone in (None, "use1-az9", "use1-az1")
+    ]
+
+
+def test_a_price_per_request_is_never_taken_for_one_per_hour() -> None:
+    """An endpoint at 0.25 dollars for 1,000 requests would be billed 0.25 dollars an hour."""
+    listed = catalogue(price("an endpoint", 0.25, price_type="serverless", unit="1k_requests"))
+    with pytest.raises(PriceError, match="must have a price of type serverless per hour"):
+        find_price([listed], "an endpoint", price_type="serverless")
+    found = find_price([listed], "an endpoint", price_type="serverless", unit="1k_requests")
+    assert "0.25 USD/1k requests serverless (aws us-east-1, 2026-01-19, list)" == found.describe()
+
+
 def test_an_error_survives_the_trip_between_processes() -> None:
     error = PriceError("region", "rule", None, "Remedy.")
     assert str(error) == str(pickle.loads(pickle.dumps(error)))
@@ -133,27 +158,39 @@ def test_the_shipped_catalogue_has_a_date_and_a_source_for_each_price() -> None:
     for found in prices:
         assert parse_as_of(found.as_of) is not None, found
         assert len(found.source) > 20, found
-        assert "on_demand" == found.price_type
+        assert found.price_type in PLAN_BY_PRICE_TYPE
+    assert () == shipped_catalogue().notes
 
 
 def test_every_type_of_the_shipped_catalogue_has_one_price_without_naming_a_region() -> None:
     """``instance_type: g6.xlarge`` alone would not run."""
     for found in shipped_catalogue().prices:
-        assert found == find_price([shipped_catalogue()], found.instance_type)
+        assert found == find_price([shipped_catalogue()], found.instance_type, price_type=found.price_type)
+        assert "on_demand" == find_price([shipped_catalogue()], found.instance_type).price_type
 
 
 @pytest.mark.parametrize(
-    ("instance_type", "usd"),
+    ("instance_type", "price_type", "usd"),
     [
-        ("g4dn.xlarge", 0.526),
-        ("g6.xlarge", 0.8048),
-        ("p5.48xlarge", 55.04),
-        ("tpu-v6e-1", 2.7),
-        ("a2-highgpu-1g", 3.67339),
+        ("g4dn.xlarge", "on_demand", 0.526),
+        ("g6.xlarge", "on_demand", 0.8048),
+        ("p5.48xlarge", "on_demand", 55.04),
+        ("tpu-v6e-1", "on_demand", 2.7),
+        ("tpu-v6e-1", "spot", 0.59266),
+        ("a2-highgpu-1g", "on_demand", 3.67339),
+        ("a2-highgpu-1g", "cud_1y", 2.31421),
+        ("a3-highgpu-8g", "cud_3y", 38.8644),
+        ("m6a.xlarge", "reserved_1y_no_upfront", 0.11431),
+        ("m6a.xlarge", "savings_plan_compute_1y_no_upfront", 0.13965),
     ],
 )
-def test_shipped_prices_are_those_of_their_sources(instance_type: str, usd: float) -> None:
-    assert usd == find_price([shipped_catalogue()], instance_type).usd_per_hour
+def test_shipped_prices_are_those_of_their_sources(instance_type: str, price_type: str, usd: float) -> None:
+    assert usd == find_price([shipped_catalogue()], instance_type, price_type=price_type).usd_per_hour
+
+
+def test_no_shipped_price_looks_like_none() -> None:
+    """A spot price that copies the on-demand price, or a promise that saves nothing, would be planned with."""
+    assert () == oddities(shipped_catalogue().prices)
 
 
 def test_the_projects_price_table_loads_and_agrees_with_the_shipped_catalogue() -> None:
@@ -165,5 +202,19 @@ def test_the_projects_price_table_loads_and_agrees_with_the_shipped_catalogue() 
     table = load_catalogue(PRICES_CSV)
     assert rows == len(table.prices)
     for found in shipped_catalogue().prices:
-        listed = find_price([table], found.instance_type, provider=found.provider, region=found.region)
+        # The table leaves open which savings plan it is; Vantage's own labels say.
+        named = {"savings_plan_compute_1y_no_upfront": "sp_compute_or_ec2_1y_no_upfront"}.get(
+            found.price_type, found.price_type
+        )
+        listed = find_price([table], found.instance_type, found.provider, found.region, named)
         assert found.usd_per_hour == listed.usd_per_hour
+
+
+def test_the_projects_price_table_is_never_taken_for_plans_that_it_does_not_name() -> None:
+    """A rate whose term nobody stated would be planned with as a three-year reservation."""
+    if not PRICES_CSV.exists():
+        pytest.skip("../shared/data/prices.csv is absent")
+    (note,) = [note for note in load_catalogue(PRICES_CSV).notes if "no purchase plan" in note]
+    assert "spot_min_az (12 rows" in note
+    assert "reserved_cheapest_term_unstated (8 rows" in note
+    assert "sp_compute_or_ec2_1y_no_upfront (1 row" in note
