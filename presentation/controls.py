@@ -7,7 +7,6 @@ that the app shows says exactly what was asked.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -16,8 +15,8 @@ from calibration.catalogue import known
 from calibration.profile_file import read_profile_file
 from calibration.schema import Entry
 from presentation.numbers import usd
+from presentation.purchases import bought_as
 from simulator.clock import ms_from_ns
-from simulator.fleet_spec import Fleet
 from simulator.prices import PriceError, find_price, shipped_catalogue
 from simulator.scenario import Scenario
 from simulator.workload_spec import Workload
@@ -45,6 +44,7 @@ class Controls:
     instance_type: str
     """A machine of the catalogue, or OWN_PRICE."""
     purchase: str
+    """Name of a purchase plan in price lists: ``on_demand``, ``cud_1y`` ..."""
     slo_ms: float | None
     """Target of the objective that :func:`slo_key` names; None without one."""
 
@@ -62,7 +62,7 @@ def controls_of(scenario: Scenario, workload: str) -> Controls:
         model_instances=fleet.model_instances,
         profile=fleet.profile,
         instance_type=OWN_PRICE if fleet.usd_per_hour is not None else fleet.instance_type or OWN_PRICE,
-        purchase=fleet.purchase,
+        purchase=fleet.purchase.plan,
         slo_ms=None if key is None or asked.slo is None else ms_from_ns(asked.slo.targets_ns[key]),
     )
 
@@ -87,13 +87,14 @@ def changes(scenario: Scenario, workload: str, moved: Controls) -> tuple[str, ..
         ("model_instances", moved.model_instances, own.model_instances),
         ("profile", moved.profile, own.profile),
         ("batching.max_batch_size", moved.max_batch_size, own.max_batch_size),
-        ("purchase", moved.purchase, own.purchase),
     )
     said += [f"{fleet}.{path}={value}" for path, value, before in plain if value != before]
     if moved.max_queue_delay_ms != own.max_queue_delay_ms:
         said.append(f"{fleet}.batching.max_queue_delay={duration_text(moved.max_queue_delay_ms)}")
     if moved.instance_type != own.instance_type:
         said += _priced_as(scenario, asked.fleet, moved.instance_type)
+    if moved.purchase != own.purchase:
+        said += bought_as(scenario, asked.fleet, moved.instance_type, moved.instances, moved.purchase)
     if moved.slo_ms is not None and moved.slo_ms != own.slo_ms:
         said.append(f"workloads.{workload}.slo.{slo_key(asked)}={duration_text(moved.slo_ms)}")
     return tuple(said)
@@ -161,13 +162,6 @@ def instance_types() -> dict[str, str]:
 def shipped_profiles() -> tuple[str, ...]:
     """Shipped profiles that a fleet can be simulated with."""
     return tuple(name for name, path in known().items() if read_profile_file(path).has_curve)
-
-
-def purchases() -> tuple[str, ...]:
-    """Ways to buy an instance that the simulator bills, as its schema lists them."""
-    key: Mapping[str, Any] = Fleet.model_json_schema()["properties"]["purchase"]
-    options = key.get("enum", [key["const"]] if "const" in key else [key.get("default", "on_demand")])
-    return tuple(map(str, options))
 
 
 def tooltip(entry: type[Entry], key: str) -> str:

@@ -26,7 +26,7 @@ from simulator.scenario import Scenario, load_scenario
 LARGEST_UPLOAD_MIB: Final = 5
 """Of one file: as the server's own limit, in .streamlit/config.toml."""
 
-_NAMING_FILES: Final = ("file", "prices")
+_NAMING_FILES: Final = ("file", "means", "prices", "week_shape")
 """Keys whose text is the path of a file, wherever they stand."""
 
 _MOST_DEPTH: Final = 12

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+Kind = Literal["scenario", "plan", "budget"]
 
 FIRST: Final = "peak"
 """The scenario that the app opens with."""
@@ -15,14 +17,14 @@ _BESIDE: Final = (Path(__file__).with_name("scenarios"), Path(__file__).resolve(
 
 @dataclass(frozen=True)
 class Shipped:
-    """One scenario or plan that is shipped."""
+    """One file that is shipped."""
 
     name: str
     path: Path
     question: str
     """What it asks: the first sentence of its header."""
-    is_plan: bool
-    """Whether it is a plan file, which is solved and not simulated."""
+    kind: Kind
+    """What is asked of it: a scenario is simulated, a plan solved, a budget forecast and solved."""
 
 
 def scenario_folder() -> Path | None:
@@ -30,16 +32,18 @@ def scenario_folder() -> Path | None:
     return next((folder for folder in _BESIDE if folder.is_dir()), None)
 
 
-def shipped() -> dict[str, Shipped]:
-    """Which scenarios and plans are shipped? By name, the one that the app opens with first."""
+def shipped(kind: Kind = "scenario") -> dict[str, Shipped]:
+    """Which files of this kind are shipped? By name, the one that the app opens with first."""
     folder = scenario_folder()
-    found = {} if folder is None else {path.stem: _shipped(path) for path in sorted(folder.glob("*.yaml"))}
-    return dict(sorted(found.items(), key=lambda item: (item[0] != FIRST, item[0])))
+    found = [] if folder is None else [_shipped(path) for path in sorted(folder.glob("*.yaml"))]
+    return {one.name: one for one in sorted(found, key=lambda one: (one.name != FIRST, one.name)) if one.kind == kind}
 
 
 def _shipped(path: Path) -> Shipped:
     text = path.read_text(encoding="utf-8")
-    return Shipped(path.stem, path, question_of(text), any(line.startswith("plan:") for line in text.splitlines()))
+    keys = {line.partition(":")[0] for line in text.splitlines()}
+    kind: Kind = "budget" if "budget" in keys else "plan" if "plan" in keys else "scenario"
+    return Shipped(path.stem, path, question_of(text), kind)
 
 
 def question_of(text: str) -> str:

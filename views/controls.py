@@ -14,11 +14,11 @@ from presentation.controls import (
     controls_of,
     instance_types,
     lines_of,
-    purchases,
     shipped_profiles,
     slo_key,
     tooltip,
 )
+from presentation.purchases import ways_to_buy
 from simulator.fleet_spec import Batching, Fleet
 from simulator.scenario import Scenario
 from simulator.wording import percentile
@@ -92,8 +92,8 @@ def _controls(scenario: Scenario, workload: str) -> Controls:
         types = list(dict.fromkeys([own.instance_type, *instance_types()]))
         kind = st.selectbox("Instance type", types, types.index(own.instance_type), key="type", bind=_LINK,
                             format_func=_kind, help=tooltip(Fleet, "instance_type"))  # fmt: skip
-        ways = purchases()
-        bought = st.selectbox("Purchase", ways, ways.index(own.purchase), key="purchase", bind=_LINK,
+        ways = ways_to_buy(scenario, asked.fleet, kind)
+        bought = st.selectbox("Purchase", list(ways), 0, key="purchase", bind=_LINK, format_func=lambda way: ways[way],
                               disabled=len(ways) == 1, help=tooltip(Fleet, "purchase"))  # fmt: skip
     return Controls(load, instances, batch, delay, at_once, profile, kind, bought, slo)
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from calibration.problems import InputError
 from presentation.door import LARGEST_UPLOAD_MIB, Given, given_shipped, given_text, given_upload
-from presentation.library import shipped
+from presentation.library import Kind, shipped
 from views.problems import show
 
 UPLOAD: Final = "Upload …"
@@ -18,9 +18,9 @@ PASTE: Final = "Paste …"
 _TYPES: Final = ("yaml", "yml", "json", "csv", "jsonl", "gz")
 
 
-def names(*, plans: bool = False) -> list[str]:
-    """Shipped scenarios (or plans), and the ways to bring one's own."""
-    return [*(name for name, one in shipped().items() if one.is_plan == plans), UPLOAD, PASTE]
+def names(kind: Kind = "scenario") -> list[str]:
+    """Shipped files of a kind, and the ways to bring one's own."""
+    return [*shipped(kind), UPLOAD, PASTE]
 
 
 def chosen(
@@ -30,7 +30,7 @@ def chosen(
     bind: bool = False,
     changed: Callable[[], None] | None = None,
     index: int = 0,
-    plans: bool = False,
+    kind: Kind = "scenario",
     question: bool = True,
 ) -> Given | None:
     """The scenario that the reader chooses here; None while there is none yet, and the page says what to do.
@@ -47,12 +47,12 @@ def chosen(
         Is called when another scenario was chosen.
     index
         Which name is chosen at first.
-    plans
-        Whether plan files are offered.
+    kind
+        Of which kind files are offered.
     question
         Whether the question of a shipped one is shown below.
     """
-    options = names(plans=plans)
+    options = names(kind)
     help = "One that is shipped, or your own: a YAML file with the profiles and traces it names, or its text."
     name = st.selectbox(label, options, index=min(index, len(options) - 1), key=key, help=help,
                         on_change=changed or "rerun", bind="query-params" if bind else None)  # fmt: skip
@@ -62,8 +62,8 @@ def chosen(
         if name == PASTE:
             return _pasted(key)
         if question:
-            st.caption(shipped()[name].question)
-        return given_shipped(shipped()[name])
+            st.caption(shipped(kind)[name].question)
+        return given_shipped(shipped(kind)[name])
     except InputError as error:
         show(error)
         return None

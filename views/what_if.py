@@ -32,7 +32,7 @@ def main() -> None:
         st.markdown("#### What if")
         st.info("Choose a scenario on the left, or bring your own: its answer appears here at once.",
                 icon=":material/arrow_back:")  # fmt: skip
-        st.table([{"scenario": one.name, "asks": one.question} for one in shipped().values() if not one.is_plan])
+        st.table([{"scenario": one.name, "asks": one.question} for one in shipped().values()])
         return
     with workspace(given) as space:
         try:

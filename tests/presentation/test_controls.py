@@ -15,14 +15,16 @@ from presentation.controls import (
     controls_of,
     hardware_mismatch,
     instance_types,
-    purchases,
     shipped_profiles,
     tooltip,
     with_load,
 )
 from presentation.door import Workspace, given_shipped, workspace
 from presentation.library import shipped
+from presentation.purchases import ways_to_buy
+from simulator.bought import bought
 from simulator.fleet_spec import Fleet
+from simulator.purchases import bill
 from simulator.scenario import Scenario, scenario_from
 
 
@@ -98,7 +100,6 @@ def test_a_price_of_other_hardware_is_told(peak: Workspace) -> None:
 
 
 def test_what_is_on_offer_can_be_used() -> None:
-    assert "on_demand" in purchases()
     assert "g6.xlarge · L4 · $0.805/h aws" == instance_types()["g6.xlarge"]
     assert "tft-electricity-triton-fp16-t4" in shipped_profiles()
     assert "llama2-70b-fp16-h100x8" not in shipped_profiles()
@@ -120,3 +121,29 @@ def small(arrivals: dict[str, Any]) -> Scenario:
             "workloads": {"all": {"fleet": "gpu", "arrivals": arrivals}},
         }
     )
+
+
+@pytest.mark.parametrize("way", ["spot", "cud_1y", "cud_3y"])
+def test_a_way_to_buy_reaches_the_bill(way: str) -> None:
+    """Google's prices for g2-standard-4 of 2026-07-30, an hour of each of four."""
+    with workspace(given_shipped(shipped()["reserved"])) as space:
+        own = space.scenario(("commitments={}",))
+        assert {"on_demand", "spot", "cud_1y", "cud_3y"} <= set(ways_to_buy(own, "online", "g2-standard-4"))
+        said = changes(own, "questions", replace(controls_of(own, "questions"), purchase=way))
+        changed = own.with_overrides(said)
+    usd_per_hour = {"spot": 0.397336, "cud_1y": 0.445304, "cud_3y": 0.318075}[way]
+    billed = bill(changed, bought(changed), 3_600 * 10**9)
+    assert pytest.approx(4 * usd_per_hour, rel=1e-6) == billed.fleets["online"].usd_per_hour
+
+
+def test_every_kind_of_promise_can_be_made() -> None:
+    """The price list has reserved instances and savings plans for m6a.xlarge, among others."""
+    own = small({"process": "poisson", "rate": 10}).with_overrides(
+        {"fleets.gpu.usd_per_hour": "null", "fleets.gpu.instance_type": "m6a.xlarge"}
+    )
+    ways = [way for way in ways_to_buy(own, "gpu", "m6a.xlarge") if way != "on_demand"]
+    assert {"reserved_1y_no_upfront", "savings_plan_compute_1y_no_upfront"} <= set(ways)
+    for way in ways:
+        said = changes(own, "all", replace(controls_of(own, "all"), purchase=way))
+        changed = own.with_overrides(said)
+        assert bill(changed, bought(changed), 3_600 * 10**9).fleets["gpu"].usd_per_hour > 0

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import re
 import tempfile
 from pathlib import Path
 
 import pytest
 
+import optimizer
+import simulator
 from calibration.problems import InputError
-from presentation.door import LARGEST_UPLOAD_MIB, edited_yaml, given_shipped, given_text, given_upload, workspace
+from calibration.schema import Entry
+from presentation.door import (
+    _NAMING_FILES,
+    LARGEST_UPLOAD_MIB,
+    edited_yaml,
+    given_shipped,
+    given_text,
+    given_upload,
+    workspace,
+)
 from presentation.library import shipped
 from simulator.scenario import load_scenario
 
@@ -126,3 +140,22 @@ def test_the_key_of_a_run_does_not_depend_on_its_folder() -> None:
         with workspace(given_text(SMALL)) as space:
             keys.append(space.key(space.scenario()))
     assert keys[0] == keys[1]
+
+
+def test_every_key_that_names_a_file_is_watched() -> None:
+    """A key that the door does not know as a path would be a way out of the folder."""
+    names = [found.name for package in (simulator, optimizer)
+             for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]  # fmt: skip
+    models = {
+        value
+        for name in names
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type) and issubclass(value, Entry)
+    }
+    paths = {
+        field.alias or key
+        for model in models
+        for key, field in model.model_fields.items()
+        if re.search(r"\bPath\b", str(field.annotation))
+    }
+    assert set(_NAMING_FILES) == paths

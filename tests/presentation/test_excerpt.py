@@ -30,7 +30,7 @@ def scenario(arrivals: dict[str, object], **keys: object) -> Scenario:
     )
 
 
-@pytest.fixture(params=[name for name, one in shipped().items() if not one.is_plan])
+@pytest.fixture(params=sorted(shipped()))
 def whole(request: pytest.FixtureRequest) -> Iterator[Scenario]:
     with ExitStack() as stack:
         yield stack.enter_context(workspace(given_shipped(shipped()[request.param]))).scenario()
@@ -111,3 +111,14 @@ def test_a_trace_is_never_cut() -> None:
     with workspace(given_shipped(shipped()["trace"])) as space:
         own = space.scenario()
         assert excerpt(own, requests=10).scenario is own
+
+
+def test_the_bill_of_an_hour_is_that_of_the_whole_run() -> None:
+    """A shorter run must not make a commitment cheaper or dearer."""
+    with workspace(given_shipped(shipped()["reserved"])) as space:
+        own = space.scenario()
+        short = excerpt(own)
+        assert not short.whole
+        report, whole = simulate(short.scenario, jobs=1), simulate(own, jobs=1)
+    assert whole.cost.usd_per_hour == report.cost.usd_per_hour
+    assert [fleet.cost_usd_per_hour for fleet in whole.fleets] == [fleet.cost_usd_per_hour for fleet in report.fleets]
