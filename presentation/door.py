@@ -29,6 +29,8 @@ LARGEST_UPLOAD_MIB: Final = 5
 _NAMING_FILES: Final = ("file", "means", "prices", "week_shape")
 """Keys whose text is the path of a file, wherever they stand."""
 
+_GZIP: Final = b"\x1f\x8b"
+
 _MOST_DEPTH: Final = 12
 
 
@@ -64,9 +66,7 @@ def given_upload(files: Mapping[str, bytes]) -> Given:
         rule = "must be one YAML file, with the profiles and traces that it names"
         found = ", ".join(files) or "nothing"
         raise InputError([Problem("upload", None, None, "", rule, found, "Choose one scenario at a time.")])
-    problems = [_too_large(name) for name, content in files.items() if len(content) > LARGEST_UPLOAD_MIB << 20]
-    if problems:
-        raise InputError(problems)
+    check_uploads(files)
     name = scenarios[0]
     try:
         text = files[name].decode("utf-8-sig")
@@ -74,6 +74,25 @@ def given_upload(files: Mapping[str, bytes]) -> Given:
         raise InputError([Problem(name, None, None, "", "must be UTF-8 text", None, "Save it as UTF-8.")]) from None
     beside = {PurePosixPath(other).name: content for other, content in files.items() if other != name}
     return Given(safe_name(name), text, beside)
+
+
+def check_uploads(files: Mapping[str, bytes]) -> None:
+    """Are these files small enough to be read?
+
+    Raises
+    ------
+    InputError
+        One is too large, or packed: a small archive may hold more than the memory does.
+    """
+    problems = [_too_large(name) for name, content in files.items() if len(content) > LARGEST_UPLOAD_MIB << 20]
+    remedy = "Unpack it first."
+    problems += [
+        Problem(name, None, None, "", "must not be compressed", None, remedy)
+        for name, content in files.items()
+        if content.startswith(_GZIP)
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def given_text(text: str) -> Given:

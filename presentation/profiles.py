@@ -19,7 +19,7 @@ from calibration.observation_table import rows_of
 from calibration.points import points_of, profile_in
 from calibration.problems import InputError, Problem
 from calibration.profile_file import ProfileFile, read_profile_file
-from presentation.door import LARGEST_UPLOAD_MIB, safe_name
+from presentation.door import check_uploads, safe_name
 from presentation.numbers import count, ms
 from simulator.wording import percent
 
@@ -59,10 +59,7 @@ def imported(files: Mapping[str, bytes], format: str | None = None, options: Imp
     InputError
         With everything that is wrong with them; places name the files without a folder.
     """
-    large = [name for name, content in files.items() if len(content) > LARGEST_UPLOAD_MIB << 20]
-    if large:
-        rule = f"must not be larger than {LARGEST_UPLOAD_MIB} MiB"
-        raise InputError(Problem(name, None, None, "", rule, None, "Use calibrate import.") for name in large)
+    check_uploads(files)
     with tempfile.TemporaryDirectory(prefix="headroom-") as folder:
         paths = []
         for name, content in files.items():

@@ -15,7 +15,7 @@ from views.problems import show
 UPLOAD: Final = "Upload …"
 PASTE: Final = "Paste …"
 
-_TYPES: Final = ("yaml", "yml", "json", "csv", "jsonl", "gz")
+_TYPES: Final = ("yaml", "yml", "json", "csv", "jsonl")
 
 
 def names(kind: Kind = "scenario") -> list[str]:

@@ -112,6 +112,7 @@ def test_a_name_with_folders_in_it_stays_in_the_folder() -> None:
         ({}, "must be one YAML file"),
         ({"a.yaml": b"", "b.yaml": b""}, "must be one YAML file"),
         ({"a.yaml": b"\xff\xfe\x00"}, "must be UTF-8 text"),
+        ({"a.yaml": b"", "b.csv": b"\x1f\x8b" + b"x"}, "must not be compressed"),
         ({"a.yaml": b"x" * ((LARGEST_UPLOAD_MIB << 20) + 1)}, "must not be larger than 5 MiB"),
     ],
 )
