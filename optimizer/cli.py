@@ -1,5 +1,7 @@
 """The command ``optimize``: read a plan file, find the cheapest fleets that hold every objective, say why.
 
+A plan file with the section ``budget`` is run as a budget (:mod:`optimizer.commands.budget`).
+
 Results go to stdout, messages and progress to stderr. Exit codes: 0 done, 2 bad input or usage, 3 no feasible plan
 (the report says why), 130 interrupted (what was simulated is kept, and the next run goes on from there), 1 only for a
 bug of ours. Nothing heavy is imported before a command needs it.
@@ -22,7 +24,8 @@ from calibration.command_line import (
     run_command,
     version,
 )
-from optimizer.commitments.command import commitments
+from optimizer.commands.budget import asks_for_a_budget, was_given
+from optimizer.commands.commitments import commitments
 from simulator.cli import RunByDefault
 
 if TYPE_CHECKING:
@@ -51,7 +54,10 @@ def _about(
 
 @app.command()
 def run(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The plan file, YAML.", show_default=False)],
+    ctx: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="The plan file or budget file, YAML.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of all randomness, instead of the file's.", show_default=False)
@@ -100,15 +106,20 @@ def run(
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Simulate every capacity anew, and keep none.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write plan.json, report.txt and hours.csv there.", show_default=False),
+        typer.Option(
+            metavar="DIR",
+            help="Write plan.json, report.txt and hours.csv there; of a budget, report.md and its tables.",
+            show_default=False,
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No messages and no progress on stderr.")] = False,
 ) -> None:
-    """Find the cheapest fleets that hold every objective, simulate them, and explain them."""
+    """Find the cheapest fleets that hold every objective, simulate them, and explain them; or run a budget file."""
     from contextlib import ExitStack
     from functools import partial
 
     from calibration.console import Messages
+    from optimizer.commands.budget import run_budget
     from optimizer.plan_file import load_plan
 
     if figure is not None:
@@ -122,6 +133,13 @@ def run(
     changes = [*(settings or [])]
     given = {"seed": seed, "plan.time_limit": time_limit, "plan.gap": gap}
     changes += [f"{key}={value}" for key, value in given.items() if value is not None]
+    if asks_for_a_budget(file):
+        _refuse_plan_options(ctx)
+        run_budget(
+            file, changes, as_json=as_json, output=output, quiet=quiet, jobs=jobs, cluster=cluster, cache=cache,
+            keep_capacities=not no_cache,
+        )  # fmt: skip
+        return
     messages = Messages(quiet=quiet)
     question = load_plan(file, changes)
     # Imported after the file was found sound: bad input is told before the solver and the engine are loaded.
@@ -157,6 +175,20 @@ def run(
         print_with(lambda: print_plan(plan, frontiers, file=sys.stdout))
     if not plan.feasible:
         raise typer.Exit(INFEASIBLE)
+
+
+def _refuse_plan_options(ctx: typer.Context) -> None:
+    """Options that say nothing of a budget."""
+    from calibration.problems import InputError, Problem
+
+    rule, remedy = "is for plans, not for a budget file", "Leave it out."
+    given = [
+        Problem("<command line>", None, None, option, rule, None, remedy)
+        for name, option in (("pareto", "--pareto"), ("figure", "--figure"), ("alternatives", "--alternatives"))
+        if was_given(ctx, name)
+    ]
+    if given:
+        raise InputError(given)
 
 
 def _json_text(plan: Plan, frontiers: Sequence[Frontier]) -> str:

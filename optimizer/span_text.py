@@ -1,4 +1,4 @@
-"""How long is ``12mo``? Spans of a forecast and terms of a promise, as people write them, in hours."""
+"""How long is ``12mo``? Spans of a forecast and terms of a promise, as people write them, in hours, and back."""
 
 from __future__ import annotations
 
@@ -36,3 +36,22 @@ def hours_of(text: str, option: str) -> int:
         remedy = "Write a whole number and a unit: h, d, w, mo or y, at most 10y."
         raise InputError([option_problem(option, "must be a span such as 1y, 12mo, 26w or 8760h", text, remedy)])
     return hours
+
+
+def in_words(hours: int) -> str:
+    """A span as a reader would say it: in years where it is whole ones, else weeks, days, or hours.
+
+    >>> [in_words(hours) for hours in (8760, 26280, 1680, 192, 30, 13140)]
+    ['1 year', '3 years', '10 weeks', '8 days', '30 hours', '1.5 years']
+    """
+    years = hours / HOURS_BY_UNIT["y"]
+    if years >= 1.25 or hours == HOURS_BY_UNIT["y"]:
+        return _counted(round(years, 1), "year")
+    for unit, name, least in (("w", "week", 2), ("d", "day", 3)):
+        if hours >= least * HOURS_BY_UNIT[unit]:
+            return _counted(round(hours / HOURS_BY_UNIT[unit]), name)
+    return _counted(hours, "hour")
+
+
+def _counted(number: float, name: str) -> str:
+    return f"{number:g} {name}{'s' * (number != 1)}"

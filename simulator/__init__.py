@@ -25,8 +25,16 @@ where each step lives
         numbers computed from the logs and from nothing else, and what they must not hide
     ``theory``
         closed forms that the engines are held against
-    ``prices``, ``price_list``, ``price_import``, ``skypilot``, ``billing``
-        dollars; a price that is missing stops the run
+    ``prices``, ``price_list``, ``price_cells``, ``price_terms``, ``price_types``, ``price_checks``, ``plan_rates``
+        what an hour costs on which terms; a price that is missing stops the run
+    ``price_import``, ``skypilot``, ``aws_price_list``, ``aws_savings_plans``, ``json_entries``
+        other people's price files
+    ``price_history``, ``price_changes``
+        how prices moved, and what a cut costs whoever has committed
+    ``purchase_plan``, ``commitment``, ``capacity_guarantee``, ``discount_tiers``, ``capital_cost``
+        what can be bought, as values
+    ``dispatch``, ``ledger``, ``ledger_input``, ``ledger_lines``, ``idle_capacity``, ``focus_rows``, ``billing``
+        dollars: which commitment covers which hour, and the bill
     ``commitment_spec``, ``bought``, ``purchases``
         what a scenario bought ahead, at which rates, and what an hour of it costs (through ``ledger``)
     ``outcome``, ``render``, ``output``, ``cli``

@@ -170,8 +170,8 @@ class Budget:
     """By workload: first and last day, level, model of the forecast."""
     rounding_share: float
     """At most so much of the cost is due to planning on a grid of demands."""
-    proven: bool
-    """Whether every fleet was simulated; False where capacities are stated."""
+    simulated: int
+    """Fleets, of every size and at the peak, that were simulated and held; 0 where capacities are stated."""
     warnings: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     present_value_usd: float | None = None
@@ -222,7 +222,7 @@ def budget_json(budget: Budget) -> dict[str, Any]:
         "fleets": {name: dict(fleet) for name, fleet in budget.fleets.items()},
         "history": {name: _plain(dict(past)) for name, past in budget.history.items()},
         "rounding_share": budget.rounding_share,
-        "verified": budget.proven,
+        "fleets_simulated": budget.simulated,
         "present_value_usd": budget.present_value_usd,
         "warnings": list(budget.warnings),
         "assumptions": list(budget.assumptions),

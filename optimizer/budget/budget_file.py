@@ -24,7 +24,7 @@ from optimizer.budget.budget_spec import BudgetSpec, HistorySpec
 from optimizer.budget.demand_history import LEAST_HOURS, DemandHistory, read_history
 from optimizer.plan_file import Question, question_in
 from simulator.overrides import with_overrides
-from simulator.sections import entries_of, in_order
+from simulator.sections import entries_of, in_order, sound_entries
 
 SECTION: Final = "budget"
 """The key that makes a plan file a budget file."""
@@ -138,15 +138,14 @@ def _question(
         plan = question_in(_plan_in(source), path, (), folder)
     except InputError as error:
         problems += error.problems
-    history: dict[str, DemandHistory] = {}
-    in_files: list[Problem] = []
     names = tuple(entries_of(source.content.get("workloads")))
     if spec is not None:
         problems += _between(source, spec, names)
-        history, found = _histories(source, spec, names)
-        problems += [problem for problem in found if problem.file == source.file]
-        in_files += [problem for problem in found if problem.file != source.file]
-    problems = in_order([*problems, *in_files], source.file)
+    context = {"folder": folder}
+    entries = sound_entries(HistorySpec, entries_of(source.content.get(SECTION)).get("history"), context)
+    history, found = _histories(source, spec, entries, names)
+    problems += found
+    problems = in_order(problems, source.file)
     if problems or plan is None or spec is None:
         raise InputError(problems)
     return BudgetQuestion(plan, spec, history, source)
@@ -211,30 +210,22 @@ def _between(source: Source, spec: BudgetSpec, workloads: tuple[str, ...]) -> It
 
 
 def _histories(
-    source: Source, spec: BudgetSpec, workloads: tuple[str, ...]
+    source: Source, spec: BudgetSpec | None, entries: Mapping[str, HistorySpec], workloads: tuple[str, ...]
 ) -> tuple[dict[str, DemandHistory], list[Problem]]:
-    """Past demand by workload, and what is wrong with it."""
+    """Past demand by workload, and what is wrong with it; entries that are broken themselves are absent."""
     found: dict[str, DemandHistory] = {}
     problems: list[Problem] = []
-    read: dict[HistorySpec, DemandHistory | None] = {}
-    for name in (*workloads, *(name for name in spec.history if name not in workloads)):
-        entry = spec.history.get(name)
-        if entry is None:
-            continue
-        place = f"budget.history.{name}"
-        absent = list(_absent(source, entry, place))
+    for name in (*workloads, *(name for name in entries if name not in workloads)):
+        absent = list(_absent(source, entries[name], f"budget.history.{name}")) if name in entries else []
         problems += absent
-        if absent:
+        if name not in entries or absent:
             continue
         try:
-            read[entry] = read_history(entry)
+            found[name] = read_history(entries[name])
         except InputError as error:
             problems += error.problems
             continue
-        history = read[entry]
-        assert history is not None
-        problems += _unusable(source, spec, name, history)
-        found[name] = history
+        problems += _unusable(source, spec, name, found[name])
     return found, problems
 
 
@@ -247,7 +238,7 @@ def _absent(source: Source, entry: HistorySpec, place: str) -> Iterator[Problem]
             yield source.problem(f"{place}.{key}", f"names a file that {rule}", f"'{path}'", remedy)
 
 
-def _unusable(source: Source, spec: BudgetSpec, name: str, history: DemandHistory) -> Iterator[Problem]:
+def _unusable(source: Source, spec: BudgetSpec | None, name: str, history: DemandHistory) -> Iterator[Problem]:
     """A history that is too short, ends in the budget, or long before it; or that asks nothing."""
     place = f"budget.history.{name}"
     hours = len(history.rps)
@@ -256,6 +247,8 @@ def _unusable(source: Source, spec: BudgetSpec, name: str, history: DemandHistor
         yield source.problem(place, rule, f"{hours:,} hours", "Give a longer history, or state growth and a plan.")
     if not history.rps.any():
         yield source.problem(place, "must have demand in some hour", "0 in all", "Leave the workload out.")
+    if spec is None:
+        return
     start = dt.datetime.combine(spec.start, dt.time(), dt.UTC)
     if history.end > start:
         rule = f"must end before the budget starts ({spec.start})"

@@ -157,6 +157,7 @@ class EventSpec(Entry):
     """A time in which a workload asks more, or less: a launch, a campaign, a shutdown."""
 
     name: Name
+    """Of the event."""
     workload: Text
     """Whose requests."""
     first: Day
@@ -176,6 +177,7 @@ class PriceCutSpec(Entry):
     """What if the provider lowers on-demand prices, and the promised ones stay?"""
 
     name: Name
+    """Of the what-if."""
     first: Day
     """First day of the new prices."""
     share: Annotated[Positive, Field(lt=1)]
@@ -188,6 +190,7 @@ class DemandScenarioSpec(Entry):
     """What if demand takes another course than its past suggests?"""
 
     name: Name
+    """Of the scenario."""
     workload: Text | None = None
     """Whose requests; default: all."""
     first: Day

@@ -163,7 +163,7 @@ def budget(
         fleets=_fleet_sizes(fleets, within),
         history={name: _past(question, demand, name) for name in question.workloads},
         rounding_share=_rounding(tables, within),
-        proven=all(table.proven for table in tables),
+        simulated=tables[0].simulated,
         warnings=tuple(_warnings(question, offers, tables, demand, chosen)),
         assumptions=tuple(_assumptions(question, offers, demand, known_h, ahead)),
         present_value_usd=float(settled.present_usd.mean()) if capital > 0 else None,
@@ -307,7 +307,7 @@ def _warnings(
     yield from offers.missing
     for name in demand.unforecastable:
         yield f"{name}: no model forecasts its past better than repeating the last season: trust the spread"
-    if not all(table.proven for table in tables):
+    if tables[0].simulated == 0:
         yield "capacities are stated in the file, so no fleet was simulated"
     limits = {name: quota.max_instances for name, quota in question.plan.file.plan.quotas.items()}
     limits |= {one.name: one.max_instances for one in question.plan.candidates if one.max_instances is not None}

@@ -40,10 +40,10 @@ def fan_figure(budget: Budget) -> Figure:
     ax.plot(x, mean, ":", color=OKABE_ITO["black"], linewidth=1.2, label="mean")
     if budget.purchases:
         ax.plot(x, without, "s--", color=OKABE_ITO["vermilion"], markersize=4, label="mean, all on demand")
-    ax.set_ylim(0, 1.1 * max(*high, *without))
+    ax.set_ylim(0, 1.25 * max(*high, *without))
     ax.set_xticks(x, names, rotation=45 if len(names) > 8 else 0)
     _money(ax, "effective cost (USD a month)")
-    ax.legend(frameon=False, fontsize=9, loc="lower left")
+    ax.legend(frameon=False, fontsize=9, loc="upper left", ncols=2)
     figure.suptitle(f"{budget.name}: what the months cost", fontsize=11)
     _note(figure, f"{budget.paths} futures of the demand, each billed hour by hour; promises spread over their terms")
     return figure
@@ -93,10 +93,17 @@ def demand_figure(budget: Budget) -> Figure:
         ax.set_ylim(0, 1.1 * max(float(high.max()), float(weeks.max())))
         ax.set_ylabel(f"{name}\n(requests/s, mean of a week)")
         ax.yaxis.set_major_formatter("{x:,.0f}")
+        ax.xaxis.set_major_locator(_half_years())
     axes[0].legend(frameon=False, fontsize=9, ncols=3, loc="upper left")
     figure.suptitle(f"{budget.name}: demand", fontsize=11)
     _note(figure, f"{budget.paths} futures; one path is one future of all workloads")
     return figure
+
+
+def _half_years() -> Any:
+    from matplotlib.dates import MonthLocator
+
+    return MonthLocator(bymonth=(1, 7))  # type: ignore[no-untyped-call]
 
 
 def _weekly(rps: Floats) -> Floats:

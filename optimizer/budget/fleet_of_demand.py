@@ -7,12 +7,13 @@ the least demand that gets a fleet is planned, too (:meth:`FleetTable.rounding_s
 
 The grid lies where fleets change: at the most that n instances of one kind carry, thinned where there are many. Every
 workload has fleets of its own, so that each has its bill; that a fleet shared by two could do with an instance less is
-not in it. Every fleet of the table is simulated by the optimizer's own proof before anybody is shown it.
+not in it. Fleets of every size, from the smallest to the peak's, are simulated by the optimizer's own proof, and what
+misses takes down the capacity that all others are planned with; a table with a fleet that misses is never shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -40,8 +41,11 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MOST_LEVELS: Final = 48
-"""Demands on the grid of one workload: with so many, each is at most a few per cent above the one below."""
+MOST_LEVELS: Final = 160
+"""Demands on the grid of one workload."""
+
+SIMULATED: Final = 16
+"""Fleets of one workload that are simulated at least, the smallest, the largest and the median one among them."""
 
 MOST_COUNTS: Final = 4_096
 """Counts of instances of one kind whose capacities are candidates for the grid."""
@@ -72,8 +76,8 @@ class FleetTable:
     least_usd_per_hour: Floats
     """(G,) what the cheapest fleet costs for a little more than the demand of the grid below (than none, the first): no
     demand that gets this fleet could do with less."""
-    proven: bool
-    """Whether every fleet was simulated; False where capacities are stated."""
+    simulated: int
+    """Fleets of all workloads that were simulated and held; 0 where capacities are stated."""
 
     def level_of(self, rps: Floats) -> Ints:
         """Index of the demand of the grid that stands for each of these; any shape. No demand has the index -1.
@@ -95,7 +99,7 @@ class FleetTable:
         """Instances of each candidate for each of these demands: the same shape and one axis more.
 
         >>> one_two = np.array([1.0, 2.0])
-            >>> table = FleetTable("w", ("l4",), 10 * one_two, np.array([[1], [2]]), one_two, one_two, True)
+            >>> table = FleetTable("w", ("l4",), 10 * one_two, np.array([[1], [2]]), one_two, one_two, 0)
             >>> table.fleet(np.array([0.0, 4.0, 10.0, 10.1])).ravel().tolist()
             [0, 1, 1, 2]
         """
@@ -153,10 +157,65 @@ def fleet_tables(
     watch.stage("planning a fleet for every demand")
     solution = _solved(asked, problem)
     _refuse(asked, problem, solution)
-    watch.stage("simulating every fleet")
-    proven = prove(asked, problem, solution, simulations=Simulations(asked, jobs, cluster, watch))
+    watch.stage("simulating fleets of every size")
+    shown = _shown(levels, above_0)
+    part = _some_hours(problem, shown)
+    proven = prove(asked, part, _some_of(solution, shown), simulations=Simulations(asked, jobs, cluster, watch))
     _refuse(asked, proven.problem, proven.solution, proven)
-    return tuple(_tables(asked, levels, proven, _least(asked, levels, above_0, proven)))
+    problem, running = _mended(asked, problem, solution, proven)
+    names = [option.name for option in problem.options]
+    for row, option in enumerate(proven.problem.options):
+        running[names.index(option.name), shown] = proven.solution.running[row]
+    least = _least(asked, levels, above_0, problem)
+    simulated = 0 if proven.met is None else len(shown)
+    return tuple(_tables(asked, levels, problem, running, least, simulated))
+
+
+def _shown(levels: Mapping[str, Floats], asked_rps: Mapping[str, Floats]) -> Ints:
+    """Places on the grid of the fleets to simulate: spread over all sizes, the usual one among them."""
+    found: list[Ints] = []
+    begin = 0
+    for name, rps in levels.items():
+        usual = min(int(np.searchsorted(rps, np.median(asked_rps[name]))), len(rps) - 1)
+        spread = np.linspace(0, len(rps) - 1, min(SIMULATED, len(rps))).round().astype(np.int64)
+        found.append(begin + np.unique(np.append(spread, usual)))
+        begin += len(rps)
+    return np.concatenate(found)
+
+
+def _some_hours(problem: PlanProblem, hours: Ints) -> PlanProblem:
+    """The same question for some of its hours."""
+    return replace(
+        problem,
+        options=tuple(replace(option, usd_per_hour=option.usd_per_hour[hours]) for option in problem.options),
+        hours=tuple(problem.hours[hour] for hour in hours),
+        weight_h=problem.weight_h[hours],
+        demand_rps=problem.demand_rps[:, hours],
+    )
+
+
+def _some_of(solution: Solution, hours: Ints) -> Solution:
+    return replace(
+        solution,
+        running=solution.running[:, hours],
+        survivors=solution.survivors[:, hours],
+        share=solution.share[:, :, hours],
+        unserved=solution.unserved[:, hours],
+    )
+
+
+def _mended(question: Question, problem: PlanProblem, solution: Solution, proven: Proven) -> tuple[PlanProblem, Ints]:
+    """Every fleet anew at the capacities that the proof left, where it took any down."""
+    if not any(one.misses for one in proven.rounds):
+        return problem, np.array(solution.running)
+    hours = len(problem.hours)
+    options = tuple(
+        replace(option, usd_per_hour=np.full(hours, option.usd_per_hour[0])) for option in proven.problem.options
+    )
+    problem = replace(problem, options=options, quotas=proven.problem.quotas)
+    solution = _solved(question, problem)
+    _refuse(question, problem, solution)
+    return problem, np.array(solution.running)
 
 
 def grid(curves: Sequence[tuple[CapacityCurve, int]], asked_rps: Floats) -> Floats:
@@ -203,7 +262,9 @@ def _sample(rps: Floats) -> Floats:
     return np.concatenate([above_0[:: -(-len(above_0) // _MOST_ASKED)], [above_0.min(), above_0.max()]])
 
 
-def _least(question: Question, levels: Mapping[str, Floats], asked_rps: Mapping[str, Floats], proven: Proven) -> Floats:
+def _least(
+    question: Question, levels: Mapping[str, Floats], asked_rps: Mapping[str, Floats], problem: PlanProblem
+) -> Floats:
     """(T,) a lower bound on the cost of every demand that gets the fleet of one of the grid.
 
     The cheapest fleet of the least such demand, at the capacities that the proof left: costs never fall with demand.
@@ -213,7 +274,7 @@ def _least(question: Question, levels: Mapping[str, Floats], asked_rps: Mapping[
         for name, rps in levels.items()
     }
     demand = _grid_demand({name: np.minimum(rps, levels[name]) for name, rps in just_above.items()})
-    problem = replace(proven.problem, hours=demand.hours, demand_rps=demand.demand_rps)
+    problem = replace(problem, hours=demand.hours, demand_rps=demand.demand_rps)
     found = _solved(question, problem)
     if found.status == "infeasible":
         return np.zeros(len(problem.hours))
@@ -290,20 +351,25 @@ def _refuse(question: Question, problem: PlanProblem, solution: Solution, proven
         raise InputError(problems)
 
 
-def _tables(question: Question, levels: Mapping[str, Floats], proven: Proven, least_usd: Floats) -> list[FleetTable]:
-    problem, solution = proven.problem, proven.solution
+def _tables(
+    question: Question,
+    levels: Mapping[str, Floats],
+    problem: PlanProblem,
+    running: Ints,
+    least_usd: Floats,
+    simulated: int,
+) -> Iterator[FleetTable]:
     names = tuple(candidate.name for candidate in question.candidates)
     counts = np.zeros((len(problem.hours), len(names)), dtype=np.int64)
-    for option, row in zip(problem.options, solution.running, strict=True):
+    for option, row in zip(problem.options, running, strict=True):
         counts[:, names.index(option.candidate)] += row
     prices = np.array([option.usd_per_hour for option in problem.options])
-    usd = (prices * solution.running).sum(axis=0)
-    tables, begin = [], 0
+    usd = (prices * running).sum(axis=0)
+    begin = 0
     for workload, level_rps in levels.items():
         part = slice(begin, begin + len(level_rps))
         begin += len(level_rps)
         instances, cost, least = counts[part].copy(), usd[part].copy(), np.minimum(least_usd[part], usd[part])
         for array in (level_rps, instances, cost, least):
             array.setflags(write=False)
-        tables.append(FleetTable(workload, names, level_rps, instances, cost, least, proven.met is True))
-    return tables
+        yield FleetTable(workload, names, level_rps, instances, cost, least, simulated)

@@ -66,8 +66,10 @@ def answer(budget: Budget) -> list[str]:
     upfront = sum(line.upfront_usd for line in budget.purchases)
     if upfront > 0:
         said.append(f"{usd(upfront)} of it is paid at once.")
-    if budget.proven:
-        said.append("Every fleet behind these numbers was simulated and holds its latency objectives.")
+    if budget.simulated:
+        said.append(
+            f"{budget.simulated} fleets, from the smallest to the peak's, were simulated: they hold every objective."
+        )
     return said
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-MOST_FUTURES: Final = 24
-"""Futures that a what-if is settled in: its mean is shown, no quantile."""
+LONG_FUTURES: Final = 24
+"""Futures that are settled to the end of all terms: a mean is shown, no quantile."""
 
 
 class Fleets(Protocol):
@@ -105,23 +105,36 @@ def _what_if(
     columns: Columns,
     commitments: Sequence[Commitment],
 ) -> WhatIf:
-    """Settle all hours that are known of, and sum up those of the budget, and all."""
-    paths = np.unique(np.linspace(0, demand.count - 1, min(demand.count, MOST_FUTURES)).astype(int)).tolist()
-    instances = [fleets.of(demand, path) for path in paths]
-    bought = settle_paths(iter(instances), columns, commitments)
-    bare = settle_paths(iter(instances), columns)
-    within = np.array([month < f"{question.end:%Y-%m-%d}" for month in bought.months])
-    mine, nobodys = (one.effective_usd.sum(axis=(2, 3)).mean(axis=0) for one in (bought, bare))
-    unused = bought.effective_usd[:, :, 2].sum(axis=2).mean(axis=0)
+    """Settle the hours of the budget in every future, and all hours that are known of in some of them."""
+    hours, many = question.hours, demand.count
+    mine = settle_paths(_cut(fleets, demand, range(many), hours), _first(columns, hours), commitments)
+    bare = settle_paths(_cut(fleets, demand, range(many), hours), _first(columns, hours))
+    saved = float((bare.total_usd - mine.total_usd).mean())
+    if demand.hours > hours:
+        some = np.unique(np.linspace(0, many - 1, min(many, LONG_FUTURES)).astype(int)).tolist()
+        long = settle_paths(_cut(fleets, demand, some, demand.hours), columns, commitments)
+        without = settle_paths(_cut(fleets, demand, some, demand.hours), columns)
+        saved = float((without.total_usd - long.total_usd).mean())
     return WhatIf(
         name,
         kind,
         words,
-        with_usd=float(mine[within].sum()),
-        without_usd=float(nobodys[within].sum()),
-        unused_usd=float(unused[within].sum()),
-        saved_over_terms_usd=float((nobodys - mine).sum()),
+        with_usd=float(mine.total_usd.mean()),
+        without_usd=float(bare.total_usd.mean()),
+        unused_usd=float(mine.effective_usd[:, :, 2].sum(axis=(1, 2)).mean()),
+        saved_over_terms_usd=saved,
     )
+
+
+def _cut(fleets: Fleets, demand: DemandPaths, paths: Sequence[int], hours: int) -> Iterator[Floats]:
+    within = demand if hours == demand.hours else demand.first(hours)
+    return (fleets.of(within, path) for path in paths)
+
+
+def _first(columns: Columns, hours: int) -> Columns:
+    """The same columns in the first hours."""
+    prices = columns.usd_per_hour
+    return Columns(columns.start, columns.instance_types, columns.tags, prices[:hours] if prices.ndim == 2 else prices)
 
 
 def _low_futures(settled: Settled, without: Settled) -> Iterator[WhatIf]:

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.commitments.futures import FUTURES, futures_of
-from optimizer.commitments.levels import DAY_H, LEAST_DAYS, WEEK_H
+from optimizer.commitments.levels import DAY_H, LEAST_DAYS
 from optimizer.commitments.offers import Market
 from optimizer.commitments.recommend import PLAIN, Preferences, ratios, recommend
 from optimizer.commitments.rules import LOOKBACK_DAYS, best_units, lookback_name, units_by_rule
 from optimizer.history import History
+from optimizer.span_text import in_words
 
 Floats = npt.NDArray[np.float64]
 
@@ -131,8 +132,8 @@ def _cuts(hours: int, term: int, periods: int) -> tuple[int, Sequence[int], str]
     if paid < DAY_H or hours - paid < LEAST_DAYS * DAY_H:
         return 0, [], f"the history of {hours / DAY_H:.0f} days is too short to test anything on"
     note = (
-        f"the history is shorter than two terms: committed on its first {(hours - paid) / WEEK_H:.0f} weeks and paid "
-        f"for {paid / WEEK_H:.0f}, which says little about {term / WEEK_H:.0f}"
+        f"the history is shorter than two terms: committed on its first {in_words(hours - paid)} and paid for "
+        f"{in_words(paid)}, which says little about {in_words(term)}"
     )
     return paid, [hours - paid], note
 

@@ -13,6 +13,8 @@ from optimizer.commitments.backtest import HINDSIGHT, RECOMMENDED
 from optimizer.commitments.recommend import Bought
 from optimizer.commitments.rules import LOOKBACK_DAYS, NEWSVENDOR, NONE, lookback_name
 from optimizer.commitments.study import Study, term_text
+from optimizer.commitments.use import LAYERS
+from optimizer.span_text import in_words
 from optimizer.wording import usd
 
 WIDTH: Final = 80
@@ -21,10 +23,13 @@ WIDTH: Final = 80
 MOST_PURCHASES: Final = 24
 """Rows of the purchase list that are printed; all are in the JSON and in the files."""
 
-_RULES: Final = {
+MOST_NOTES: Final = 6
+"""Missing rates that are named one by one."""
+
+RULES: Final = {
     RECOMMENDED: "this recommendation",
     **{lookback_name(days): f"lookback over {days} days" for days in LOOKBACK_DAYS},
-    NEWSVENDOR: "the last term's best",
+    NEWSVENDOR: "best for the past term",
     NONE: "all on demand",
     HINDSIGHT: "with hindsight",
 }
@@ -42,8 +47,9 @@ def study_lines(study: Study) -> list[str]:
         _verdict(study),
         _bullets(study.warnings, "! "),
         _purchases(study),
-        _rules(study),
         _past(study),
+        _layers(study),
+        _rules(study),
         _otherwise(study),
         _assumed(study),
     ]
@@ -65,29 +71,31 @@ def _verdict(study: Study) -> list[str]:
         title = f"Expected to cost {share:.1%} of buying everything on demand"
         if recommendation.market.in_dollars:
             title = f"Expected to cost {usd(solution.expected_usd)}, {share:.1%} of on demand"
-    years = recommendation.problem.demand.shape[1] / 8_760
-    proven = f"within {max(solution.gap, 5e-5):.2%}" if solution.status == "optimal" else "not proven"
+    proven = "not proven to be the best"
+    if solution.status == "optimal":
+        proven = f"proven to be within {max(solution.gap, 5e-5):.2%} of the best"
     words = (
-        f"Over {years:.3g} year{'s' * (years != 1)} from {recommendation.start:%Y-%m-%d}, in "
-        f"{len(solution.scenario_usd)} demand scenarios; the best {proven}. "
+        f"Over {in_words(recommendation.problem.demand.shape[1])} from {recommendation.start:%Y-%m-%d}, as a mean over "
+        f"{len(solution.scenario_usd)} demand scenarios; {proven}. "
         f"Promises cover {per_cent(study.use.covered_share)} of what is wanted."
     )
-    return [Heading(title), *paragraph(words + _risk(study), width=WIDTH)]
+    return [Heading(title), *paragraph(words + risk_words(study), width=WIDTH)]
 
 
-def _risk(study: Study) -> str:
+def risk_words(study: Study) -> str:
+    """What was weighed beside the mean cost: a sentence after a space, or nothing."""
     risk = study.preferences.risk
     if not risk.matters:
         return ""
     worst = per_cent(1 - risk.level)
     if risk.kind == "cvar_cost":
         return (
-            f" Weighed at {per_cent(risk.weight)}: the mean cost of the dearest {worst} of the scenarios, which are "
-            "those with much demand, so it buys more."
+            f" Beside the mean, the dearest {worst} of the scenarios count {per_cent(risk.weight)}: those with much "
+            "demand, so this buys more."
         )
     return (
-        f" Weighed at {per_cent(risk.weight)}: the mean regret in the worst {worst} of the scenarios, which holds back "
-        "where demand may shrink."
+        f" Beside the mean, the {worst} of the scenarios with the greatest regret count {per_cent(risk.weight)}, which "
+        "holds back where demand may shrink."
     )
 
 
@@ -97,8 +105,11 @@ def _purchases(study: Study) -> list[str]:
     if not recommendation.bought:
         return []
     upfront = any(bought.upfront_usd > 0 for bought in recommendation.bought)
-    head = ("Promise", "plan", "units", "from", "term", "pays from", "last unit", "used")
-    rows: list[tuple[str, ...]] = [head + (("upfront",) if upfront else ())]
+    # A price list's plan names its term already: cud_3y.
+    named = all(term_text(bought.offer.term_h) in bought.offer.plan for bought in recommendation.bought)
+    term = () if named else ("term",)
+    head = ("Promise", "plan", "units", "from", *term, "pays from", "used", "upfront" if upfront else "last unit")
+    rows: list[tuple[str, ...]] = [head]
     order = sorted(
         zip(recommendation.bought, study.use.utilisation, strict=True),
         key=lambda pair: (-pair[0].units * pair[0].offer.usd_per_hour, pair[0].start_h),
@@ -109,21 +120,57 @@ def _purchases(study: Study) -> list[str]:
             bought.offer.plan,
             _units(bought),
             f"{recommendation.begins(bought):%Y-%m-%d}",
-            term_text(bought.offer.term_h),
+            *(() if named else (term_text(bought.offer.term_h),)),
             per_cent(bought.margin.break_even_share),
-            per_cent(bought.margin.last_used_share),
             per_cent(used),
+            usd(bought.upfront_usd) if upfront else per_cent(bought.margin.last_used_share),
         )
-        rows.append(row + ((usd(bought.upfront_usd),) if upfront else ()))
-    lines = table(rows, "llrllrrr" + "r" * upfront)
+        rows.append(row)
+    lines = table(rows, "llrl" + "l" * len(term) + "rrr")
     if len(order) > MOST_PURCHASES:
         lines.append(f"and {len(order) - MOST_PURCHASES} more (--json or --output has all)")
     lines += paragraph(
-        "pays from: the share of hours in which a unit must be used to pay off; last unit: the share in which the last "
-        "one bought is; used: the mean over all of them.",
+        "pays from: the share of hours in which a unit must be used to pay off; used: the share in which the units "
+        "are, as a mean" + ("." if upfront else "; last unit: the share in which the last one bought is."),
         width=WIDTH,
     )
     return lines
+
+
+def _layers(study: Study) -> list[str]:
+    """How each quarter of a promise is used, beside the share from which on it pays."""
+    rows = layer_rows(study)
+    if len(rows) == 1:
+        return []
+    lines = table(rows[: MOST_PURCHASES + 1], "ll" + "r" * (len(rows[0]) - 2))
+    words = (
+        "The share of hours in which each quarter of the units is used, from the one that is used first (below four "
+        "units, each unit); one more: what a unit beyond them would be used."
+    )
+    return [*lines, *paragraph(words, width=WIDTH)]
+
+
+def layer_rows(study: Study) -> list[tuple[str, ...]]:
+    """Table of the layers of every promise, with its head, the dearest first."""
+    quarters = ("1st", "2nd", "3rd", "4th")[:LAYERS]
+    rows: list[tuple[str, ...]] = [("Layers of", "from", "pays from", *quarters, "one more")]
+    order = sorted(
+        zip(study.recommendation.bought, study.use.layers, strict=True),
+        key=lambda pair: (-pair[0].units * pair[0].offer.usd_per_hour, pair[0].start_h),
+    )
+    for bought, layers in order:
+        shares = [per_cent(layer.used_share) for layer in layers]
+        rows.append(
+            (
+                bought.offer.plan if bought.offer.kind == "spend" else bought.offer.pool,
+                f"{study.recommendation.begins(bought):%Y-%m-%d}",
+                per_cent(bought.margin.break_even_share),
+                *shares,
+                *("",) * (LAYERS - len(shares)),
+                per_cent(bought.margin.next_used_share),
+            )
+        )
+    return rows
 
 
 def _units(bought: Bought) -> str:
@@ -138,10 +185,18 @@ def _rules(study: Study) -> list[str]:
         return []
     everything = float(sum(recommendation.units_of_pools))
     rows = [("The same scenarios by other rules", "units", "cost")]
-    rows.append((_RULES[RECOMMENDED], count(round(everything, 2)), f"{recommendation.share_of_on_demand:.1%}"))
+    rows.append((RULES[RECOMMENDED], count(round(everything, 2)), f"{recommendation.share_of_on_demand:.1%}"))
     for name, share in shares.items():
-        rows.append((_RULES[name], count(round(float(recommendation.rules[name].sum()), 2)), f"{share:.1%}"))
-    return table(rows, "lrr")
+        rows.append((RULES[name], count(round(float(recommendation.rules[name].sum()), 2)), f"{share:.1%}"))
+    return [*table(rows, "lrr"), *paragraph(other_terms(study), width=WIDTH)]
+
+
+def other_terms(study: Study) -> str:
+    """That rules of thumb know one term, after a space; nothing where there is only one."""
+    if len({offer.term_h for offer in study.recommendation.market.offers}) < 2:
+        return ""
+    shortest = min(offer.term_h for offer in study.recommendation.market.offers)
+    return f" The other rules buy the plans of {in_words(shortest)} alone, at the price of these."
 
 
 def _past(study: Study) -> list[str]:
@@ -151,13 +206,24 @@ def _past(study: Study) -> list[str]:
         return paragraph(f"Not tested on the history: {past.note}.", width=WIDTH)
     head = ("On your own history, paid from", *(f"{period.start:%Y-%m-%d}" for period in past.periods))
     names = past.periods[0].share
-    rows = [head, *((_RULES[name], *(f"{period.share[name]:.1%}" for period in past.periods)) for name in names)]
-    weeks = past.periods[0].hours / 168
+    rows = [head, *((RULES[name], *(f"{period.share[name]:.1%}" for period in past.periods)) for name in names)]
     words = (
-        f"Committed on what was known on that day, at today's prices, and paid for {weeks:.0f} weeks: cost as a share "
-        "of buying everything on demand."
+        f"Committed on what was known on that day, at today's prices, and paid for {in_words(past.periods[0].hours)}: "
+        "cost as a share of buying everything on demand."
     )
-    return [*table(rows, "l" + "r" * len(past.periods)), *paragraph(words, width=WIDTH), *_sentence(past.note)]
+    lines = [*table(rows, "l" + "r" * len(past.periods)), *paragraph(words + untested(study), width=WIDTH)]
+    return [*lines, *_sentence(past.note)]
+
+
+def untested(study: Study) -> str:
+    """What of the question the test on the past leaves out, after a space; nothing where it leaves nothing out."""
+    asked, terms = study.preferences, {offer.term_h for offer in study.recommendation.market.offers}
+    left_out = [
+        *(["longer terms"] if len(terms) > 1 else []),
+        *(["later purchases"] if asked.ladder_h is not None or study.delay_h else []),
+        *(["limits"] if asked.max_upfront_usd is not None or asked.max_committed_share is not None else []),
+    ]
+    return f" Not in this test: {', '.join(left_out)}." if left_out else ""
 
 
 def _otherwise(study: Study) -> list[str]:
@@ -172,22 +238,35 @@ def _otherwise(study: Study) -> list[str]:
     lines = table(rows, "lrr")
     for one in study.what_ifs[1:]:
         lines += paragraph(f"{one.name}: {one.words}.", width=WIDTH)
+    return [*lines, *paragraph(waiting_words(study), width=WIDTH)]
+
+
+def waiting_words(study: Study) -> str:
+    """What a month's patience is worth, as a sentence; nothing where nobody knows."""
     waiting = study.waiting
-    if waiting is not None and waiting.now_usd > 0:
-        share = waiting.value_usd / waiting.now_usd
-        verb = "saves" if share > 0 else "costs"
-        lines += paragraph(
-            f"Waiting a month before promising anything {verb} {per_cent(abs(share))} of the expected cost"
-            + (f" ({usd(abs(waiting.value_usd))})." if dollars else "."),
-            width=WIDTH,
-        )
-    return lines
+    if waiting is None or waiting.now_usd <= 0:
+        return ""
+    share = waiting.value_usd / waiting.now_usd
+    verb = "saves" if share > 0 else "costs"
+    amount = f" ({usd(abs(waiting.value_usd))})" if study.recommendation.market.in_dollars else ""
+    return (
+        f"Waiting a month before promising anything {verb} {per_cent(abs(share))} of the expected cost{amount}: a "
+        "month on demand, for what its demand tells about the rest."
+    )
 
 
 def _assumed(study: Study) -> list[str]:
-    recommendation = study.recommendation
-    notes = [*study.history.notes, *recommendation.market.notes, *recommendation.notes, *recommendation.market.missing]
+    notes = shown_notes(study)
     return [Heading("Assumed"), *_bullets(notes, "- ")] if notes else []
+
+
+def shown_notes(study: Study, *, most: int = MOST_NOTES) -> list[str]:
+    """What the answer rests on, a sentence each: all notes, and the first few of the rates that no list has."""
+    market = study.recommendation.market
+    missing = list(market.missing)
+    if len(missing) > most:
+        missing = [*missing[:most], f"{len(missing) - most} more rates are in no price list (--json names them)"]
+    return [*study.notes, *missing]
 
 
 def _sentence(text: str) -> list[str]:

@@ -83,9 +83,14 @@ def _move(recommendation: Recommendation) -> Iterator[WhatIf]:
     left = 1 - np.minimum(1.0, np.arange(problem.demand.shape[1]) / min(MOVE_H, problem.demand.shape[1]))
     demand = problem.demand.copy()
     demand[:, :, moving] *= left[np.newaxis, :]
-    # What moved is bought on demand there, with or without promises, so it is in neither figure.
-    words = f"the workload of {pools[moving]} moves to another type within {MOVE_H // 168} weeks"
-    yield _settled(f"{pools[moving]} moves away", words, replace(problem, demand=demand), recommendation.solution.units)
+    words = (
+        f"the workload of {pools[moving]} moves to a type without promises within {MOVE_H // 168} weeks, and costs "
+        "there on demand what it cost here"
+    )
+    after = _settled("", "", replace(problem, demand=demand), recommendation.solution.units)
+    gone_usd = float(problem.probability @ problem.on_demand_only_usd) - after.on_demand_usd
+    name = f"{pools[moving]} moves away" if len(pools) > 1 else "the workload moves away"
+    yield WhatIf(name, words, after.on_demand_usd + gone_usd, after.committed_usd + gone_usd)
 
 
 def _settled(name: str, words: str, problem: CommitmentProblem, units: Floats) -> WhatIf:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
 
 from optimizer.commitments.backtest import HINDSIGHT, RECOMMENDED, Backtest, backtest
-from optimizer.commitments.futures import FUTURES, futures_of
+from optimizer.commitments.futures import FUTURES, DemandScenarios, futures_of
 from optimizer.commitments.offers import Market
 from optimizer.commitments.recommend import GAP, PLAIN, TIME_LIMIT_S, Bought, Preferences, Recommendation, recommend
 from optimizer.commitments.stress import WhatIf, what_ifs
 from optimizer.commitments.use import Use, use_of
 from optimizer.commitments.waiting import Waiting, value_of_waiting
 from optimizer.history import History
+from optimizer.span_text import in_words
 from simulator.purchase_plan import HOURS_PER_YEAR
 
 SCHEMA_VERSION: Final = 1
@@ -34,8 +36,20 @@ class Study:
     waiting: Waiting | None
     preferences: Preferences
     seed: int
+    delay_h: int
+    """Hours from the end of the history to the first purchase."""
     warnings: tuple[str, ...]
     """What could mislead, one sentence each, without a full stop."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the answer rests on, one sentence each, rates that no list has left out."""
+        recommendation = self.recommendation
+        notes = (*self.history.notes, *recommendation.market.notes, *recommendation.notes)
+        if not self.delay_h:
+            return notes
+        day = f"{recommendation.start:%Y-%m-%d}"
+        return (*notes, f"what is wanted before {day} is bought as it is now, and in no figure here")
 
 
 def study(
@@ -43,6 +57,7 @@ def study(
     market: Market,
     preferences: Preferences = PLAIN,
     *,
+    delay_h: int = 0,
     futures: int = FUTURES,
     seed: int = 0,
     gap: float = GAP,
@@ -60,6 +75,8 @@ def study(
         What can be promised for its pools.
     preferences
         Risk, limits, dates.
+    delay_h
+        Hours from the end of the history to the first purchase; what they cost is in no figure.
     futures, seed
         Of the demand scenarios.
     gap, time_limit_s
@@ -76,7 +93,7 @@ def study(
     """
     horizon = max(offer.term_h for offer in market.offers)
     say(f"drawing {futures} futures of {horizon:,} hours")
-    scenarios = futures_of(history, horizon, futures=futures, seed=seed)
+    scenarios = _later(futures_of(history, delay_h + horizon, futures=futures, seed=seed), delay_h)
     say("solving for the commitments")
     recommendation = recommend(scenarios, market, history.demand, preferences, gap=gap, time_limit_s=time_limit_s)
     say("testing on the history")
@@ -93,11 +110,21 @@ def study(
         waiting=value_of_waiting(recommendation),
         preferences=preferences,
         seed=seed,
-        warnings=tuple(_warnings(history, recommendation, past, horizon)),
+        delay_h=delay_h,
+        warnings=tuple(_warnings(history, recommendation, past, futures, delay_h)),
     )
 
 
-def _warnings(history: History, recommendation: Recommendation, past: Backtest, horizon: int) -> list[str]:
+def _later(scenarios: DemandScenarios, hours: int) -> DemandScenarios:
+    """The same scenarios without their first hours."""
+    if not hours:
+        return scenarios
+    return replace(scenarios, start=scenarios.start + timedelta(hours=hours), demand=scenarios.demand[:, hours:].copy())
+
+
+def _warnings(
+    history: History, recommendation: Recommendation, past: Backtest, futures: int, delay_h: int
+) -> list[str]:
     found = []
     solution = recommendation.solution
     if past.beats_lookback is False:
@@ -107,14 +134,20 @@ def _warnings(history: History, recommendation: Recommendation, past: Backtest, 
             f"{mean[RECOMMENDED]:.1%} of on demand, {str(best).replace('_', ' ')} {mean[str(best)]:.1%}"
         )
     if solution.status == "feasible":
-        found.append(f"not proven to be the best: {'; '.join(solution.log[-1:])}")
+        found.append(f"not proven to be the best: {'; '.join(solution.log[-1:])} (--time-limit, --gap)")
+    drawn, hours, _ = recommendation.problem.demand.shape
+    if drawn < futures:
+        found.append(f"only {drawn} futures were drawn: more would not fit in memory for {hours + delay_h:,} hours")
     if history.hours < HOURS_PER_YEAR:
         found.append(
-            f"{history.hours / 168:.0f} weeks of history cannot show a year: growth and seasons beyond them are guesses"
+            f"{in_words(history.hours)} of history cannot show a year: growth and seasons beyond it are guesses, and "
+            f"these promises are for {in_words(hours)}"
         )
-    drawn = len(recommendation.problem.probability)
-    if drawn < FUTURES:
-        found.append(f"only {drawn} futures were drawn: more would not fit in memory for {horizon:,} hours")
+    elif hours > history.hours:
+        found.append(
+            f"the promises reach {in_words(hours)} ahead, on {in_words(history.hours)} of history: what is wanted in "
+            "the later years is a guess"
+        )
     return found
 
 
@@ -127,6 +160,11 @@ def study_json(study: Study) -> dict[str, Any]:
         "commitments": [
             _bought(recommendation, bought, used)
             for bought, used in zip(recommendation.bought, study.use.utilisation, strict=True)
+        ],
+        "layers": [
+            {"pool": bought.offer.pool, "plan": bought.offer.plan, **_when(recommendation, bought), **asdict(layer)}
+            for bought, layers in zip(recommendation.bought, study.use.layers, strict=True)
+            for layer in layers
         ],
         "expected_cost_share_of_on_demand": recommendation.share_of_on_demand,
         "rules": recommendation.share_by_rule,
@@ -161,7 +199,7 @@ def study_json(study: Study) -> dict[str, Any]:
         else {"saves_usd": study.waiting.value_usd, "later_usd": study.waiting.later_usd},
         "missing_rates": list(recommendation.market.missing),
         "warnings": list(study.warnings),
-        "notes": [*study.history.notes, *recommendation.market.notes, *recommendation.notes],
+        "notes": list(study.notes),
         "scenarios": {
             "count": len(recommendation.problem.probability),
             "hours": recommendation.problem.demand.shape[1],
@@ -176,8 +214,7 @@ def _bought(recommendation: Recommendation, bought: Bought, used: float) -> dict
     return {
         "pool": offer.pool,
         "units": bought.units,
-        "start": f"{recommendation.begins(bought):%Y-%m-%dT%H:%M:%SZ}",
-        "term": term_text(offer.term_h),
+        **_when(recommendation, bought),
         "plan": offer.plan,
         "unit": "instance" if offer.kind == "instances" else "usd_per_hour",
         "usd_per_hour": offer.usd_per_hour,
@@ -186,6 +223,13 @@ def _bought(recommendation: Recommendation, bought: Bought, used: float) -> dict
         "last_unit_utilisation": bought.margin.last_used_share,
         "expected_utilisation": used,
         "source": offer.source,
+    }
+
+
+def _when(recommendation: Recommendation, bought: Bought) -> dict[str, str]:
+    return {
+        "start": f"{recommendation.begins(bought):%Y-%m-%dT%H:%M:%SZ}",
+        "term": term_text(bought.offer.term_h),
     }
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from optimizer.forecast.marginals import Bools, Ints, Marginals, calibrate, weighted_quantile
-from optimizer.forecast.models import AVERAGE, REFERENCE
+from optimizer.forecast.models import COMBINATION, REFERENCE
 from optimizer.forecast.scale import Floats, Scale
 from optimizer.forecast.season import DAY, WEEK
 
@@ -22,8 +22,8 @@ _RECENT: Final = 26 * WEEK
 """Errors of origins longer ago than this (or three horizons) say little about the next."""
 _CLEARLY: Final = 0.98
 """Share of the reference's error that a model must stay below to be used instead of it."""
-_NEAR: Final = 1.01
-"""An average of models is used where the best single one is no better than this."""
+_NEAR: Final = 1.03
+"""The median of models is used where the best single one is no better than this: that one may have been lucky."""
 _TRUST: Final = 3.0
 """Scored origins after which half of what they say of the intervals' width is believed."""
 _DECIMALS: Final = 9
@@ -147,10 +147,10 @@ def select(rolled: Rolled, known: Bools, weights: Floats) -> tuple[str, float]:
         own, reference = (float(np.sum(unit[could] * one[could].sum(axis=1))) for one in (off, base))
         ratios[name] = own / reference if reference > 0 else (1.0 if own == 0 else np.inf)
     if not ratios:
-        return (AVERAGE if AVERAGE in rolled.ahead else REFERENCE), np.nan
+        return (COMBINATION if COMBINATION in rolled.ahead else REFERENCE), np.nan
     best = min(ratios, key=lambda name: ratios[name])
-    if AVERAGE in ratios and ratios[AVERAGE] <= _NEAR * ratios[best]:
-        best = AVERAGE
+    if COMBINATION in ratios and ratios[COMBINATION] <= _NEAR * ratios[best]:
+        best = COMBINATION
     return (best, ratios[best]) if ratios[best] < _CLEARLY else (REFERENCE, 1.0)
 
 

@@ -142,9 +142,10 @@ MODELS: Final[dict[str, Model]] = {
 }
 """All candidates by the name that users read. A new one is a function and a line here."""
 
-AVERAGED: Final = ("mean shape, level of a week", "mean shape + ETS", "MSTL + ARIMA", "MSTL + ETS")
-AVERAGE: Final = "average of models"
-"""Mean of ``AVERAGED``: errors of different models cancel in part (Bates and Granger 1969)."""
+COMBINATION: Final = "median of models"
+"""Of all but naive and flat ones: errors of different models cancel in part (Bates and Granger 1969), and the median
+heeds none that has gone astray (Stock and Watson 2004)."""
+_NOT_COMBINED: Final = (REFERENCE, LAST_LEVEL, "median level", "last year's course")
 
 
 def forecasts(training: Training) -> dict[str, Floats]:
@@ -154,7 +155,7 @@ def forecasts(training: Training) -> dict[str, Floats]:
         ahead = model(training)
         if ahead is not None and bool(np.all(np.isfinite(ahead))):
             said[name] = ahead
-    averaged = [said[name] for name in AVERAGED if name in said]
-    if len(averaged) > 1:
-        said[AVERAGE] = np.mean(averaged, axis=0)
+    combined = [ahead for name, ahead in said.items() if name not in _NOT_COMBINED]
+    if len(combined) > 2:
+        said[COMBINATION] = np.asarray(np.median(combined, axis=0))
     return said

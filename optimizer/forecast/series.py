@@ -179,8 +179,15 @@ def forecast_series(
     seasons = find_seasons(even)
     origins, steps = place_origins(len(values), horizon_h)
     rolled = forecast_at(values, occasions, origins, steps, seasons.period_h)
-    rolling = roll(rolled) if len(origins) else UNTESTED
-    chosen = choose(rolled, len(values), scale, horizon_h) if len(origins) else None
+    rolling, chosen, worse = UNTESTED, None, None
+    if len(origins):
+        rolling = roll(rolled)
+        chosen = choose(rolled, len(values), scale, horizon_h)
+        if rolling.scores.mase > rolling.scores.mase_naive:
+            # To choose a model by its past did worse than not to choose: what is used is what it did not beat.
+            worse = rolling.scores.mase
+            rolling = roll(rolled, model=REFERENCE)
+            chosen = choose(rolled, len(values), scale, horizon_h, model=REFERENCE)
     training = Training(even, seasons, horizon_h, seasons.period_h)
     said = forecasts(training)
     factor = occasions.factors(usual, values, horizon_h)
@@ -193,7 +200,7 @@ def forecast_series(
         marginals = chosen.marginals.widened(widening(rolling.relative, rolling.when, len(values)))
         how = dependence(chosen.relative, chosen.known, rolled.leads)
         day_errors = errors_by_day(chosen.relative, chosen.known, rolled.leads, rolled.origins)
-    reasons = verdict(rolling.scores, seasons, training.profiled, horizon_h)
+    reasons = verdict(rolling.scores, seasons, training.profiled, horizon_h, chosen_mase=worse)
     return SeriesForecast(
         start=start + timedelta(hours=len(values)),
         model=model,

@@ -87,8 +87,8 @@ def ets_level(parts: Decomposed, name: str, remembered: Remembered) -> Floats | 
 def arima_level(parts: Decomposed) -> Floats | None:
     """ARIMA on the seasonally adjusted series: (H,), None where there are too few values.
 
-    Hours up to a few weeks ahead: ARIMA(2,0,1) about a mean, fitted by Hannan and Rissanen's regressions (Biometrika
-    1982). Beyond: ARIMA(0,1,1), whose best forecast is a level.
+    About a mean, hour by hour, up to two months ahead; fitted by Hannan and Rissanen's regressions (Biometrika 1982).
+    ARIMA(2,0,1), or (2,0,0) where its moving average could not be told.
     """
     days = -(-parts.steps // DAY)
     if days > _LONG_DAYS or len(parts.adjusted) < 7 * DAY or np.ptp(parts.adjusted) == 0:
@@ -98,13 +98,14 @@ def arima_level(parts: Decomposed) -> Floats | None:
     recent = parts.adjusted[-_ARMA_HOURS:]
     mean = float(recent.mean())
     centred = recent - mean
-    with _quiet():
-        estimate, _ = hannan_rissanen(centred, ar_order=2, ma_order=1, demean=False)
-    ar = np.asarray(estimate.ar_params, dtype=np.float64)
-    ma = float(estimate.ma_params[0])
-    if not estimate.is_stationary or abs(ma) >= 1:
-        return None
-    return mean + _arma_ahead(centred, ar, ma, parts.steps)
+    for order in (1, 0):
+        with _quiet():
+            estimate, _ = hannan_rissanen(centred, ar_order=2, ma_order=order, demean=False)
+        ar = np.asarray(estimate.ar_params, dtype=np.float64)
+        ma = float(estimate.ma_params[0]) if order else 0.0
+        if estimate.is_stationary and abs(ma) < 1:
+            return mean + _arma_ahead(centred, ar, ma, parts.steps)
+    return None
 
 
 def _arma_ahead(centred: Floats, ar: Floats, ma: float, steps: int) -> Floats:

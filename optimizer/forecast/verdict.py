@@ -19,7 +19,9 @@ _FAR: Final = 6.0
 _LAST_DAYS, _BEFORE_DAYS = 3, 28
 
 
-def verdict(scores: Scores, seasons: Seasons, parts: Decomposed, horizon_h: int) -> tuple[str, ...]:
+def verdict(
+    scores: Scores, seasons: Seasons, parts: Decomposed, horizon_h: int, *, chosen_mase: float | None = None
+) -> tuple[str, ...]:
     """Why can the series not be forecast better than by repeating it? Empty where it can.
 
     Parameters
@@ -32,6 +34,8 @@ def verdict(scores: Scores, seasons: Seasons, parts: Decomposed, horizon_h: int)
         The series taken apart, on its even scale.
     horizon_h
         Hours asked for.
+    chosen_mase
+        What the models chosen at past origins scored, where that was worse than seasonal naive and this is used.
     """
     reasons = []
     if not scores.origins:
@@ -41,9 +45,10 @@ def verdict(scores: Scores, seasons: Seasons, parts: Decomposed, horizon_h: int)
         )
     else:
         if scores.mase > _CLEARLY * scores.mase_naive:
+            mase = scores.mase if chosen_mase is None else chosen_mase
             reasons.append(
                 f"No model foretold clearly better than seasonal naive at {scores.origins} past origins (MASE "
-                f"{scores.mase:.2f} beside {scores.mase_naive:.2f})"
+                f"{mase:.2f} beside {scores.mase_naive:.2f})"
             )
         if not seasons.daily and not seasons.weekly and scores.relative_error > _STEADY:
             reasons.append("No season was found, by day or by week: what is foretold is a level")
