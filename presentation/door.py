@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from calibration.catalogue import known
 from calibration.problems import InputError, Problem
@@ -32,6 +32,8 @@ _NAMING_FILES: Final = ("file", "means", "prices", "week_shape")
 _GZIP: Final = b"\x1f\x8b"
 
 _MOST_DEPTH: Final = 12
+
+Opened = TypeVar("Opened")
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,23 @@ class Workspace:
         InputError
             With everything that is wrong with it; places name the file without its folder.
         """
+        return self.opened_by(load_scenario, overrides)
+
+    def opened_by(self, load: Callable[[Path, Sequence[str]], Opened], overrides: Sequence[str] = ()) -> Opened:
+        """What the door of another kind of file gives, after the same look at the files that it names.
+
+        Raises
+        ------
+        InputError
+            With everything that is wrong with it; places name the file without its folder.
+        """
         path = self.folder / self.given.name
         try:
             source, _ = with_overrides(read_source(path), overrides)
             outside = [problem for problem in self._outside(source) if problem is not None]
             if outside:
                 raise InputError(outside)
-            return load_scenario(path, overrides)
+            return load(path, overrides)
         except InputError as error:
             raise InputError(self._told(problem) for problem in error.problems) from None
 
