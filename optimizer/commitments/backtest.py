@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.commitments.futures import FUTURES, futures_of
-from optimizer.commitments.levels import DAY_H, LEAST_DAYS
 from optimizer.commitments.offers import Market
 from optimizer.commitments.recommend import PLAIN, Preferences, ratios, recommend
 from optimizer.commitments.rules import LOOKBACK_DAYS, best_units, lookback_name, units_by_rule
+from optimizer.forecast.futures import FUTURES, futures_of
+from optimizer.forecast.levels import DAY_H, LEAST_DAYS
 from optimizer.history import History
 from optimizer.span_text import in_words
 

@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.commitments.futures import DemandScenarios
 from optimizer.commitments.offers import Market, Offer
 from optimizer.commitments.program import CommitmentProblem, Purchase, RiskMeasure
 from optimizer.commitments.rules import units_by_rule
 from optimizer.commitments.solution import CommitmentSolution, Margin
 from optimizer.commitments.solve import solve
+from optimizer.forecast.futures import DemandScenarios
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from optimizer.commitments.backtest import HINDSIGHT, RECOMMENDED, Backtest, backtest
-from optimizer.commitments.futures import FUTURES, DemandScenarios, futures_of
 from optimizer.commitments.offers import Market
 from optimizer.commitments.recommend import GAP, PLAIN, TIME_LIMIT_S, Bought, Preferences, Recommendation, recommend
 from optimizer.commitments.stress import WhatIf, what_ifs
 from optimizer.commitments.use import Use, use_of
 from optimizer.commitments.waiting import Waiting, value_of_waiting
+from optimizer.forecast.futures import FUTURES, DemandScenarios, futures_of
 from optimizer.history import History
 from optimizer.span_text import in_words
 from simulator.purchase_plan import HOURS_PER_YEAR

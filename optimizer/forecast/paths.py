@@ -148,7 +148,7 @@ def shock_roots(days: list[dict[int, float]]) -> Floats:
             x, y = (np.array([days[k][day] for day in common]) for k in (i, j))
             scale = np.sqrt(np.mean(np.square(x)) * np.mean(np.square(y)))
             if scale > 0:
-                weight = len(common) / (len(common) + 4.0 * _FEWEST_DAYS)
+                weight = len(common) / (len(common) + _FEWEST_DAYS)
                 found[i, j] = found[j, i] = weight * float(np.mean(x * y)) / scale
     values, vectors = np.linalg.eigh(found)
     root = vectors * np.sqrt(np.maximum(values, 1e-6))

@@ -12,7 +12,6 @@ import pytest
 
 from calibration.problems import InputError
 from optimizer.commitments.backtest import HINDSIGHT, RECOMMENDED, backtest, paid_share
-from optimizer.commitments.futures import DemandScenarios, futures_of
 from optimizer.commitments.offers import Market, Offer, market_by_prices, market_by_ratio
 from optimizer.commitments.program import RiskMeasure
 from optimizer.commitments.recommend import PLAIN, Preferences, Recommendation, recommend
@@ -20,6 +19,7 @@ from optimizer.commitments.rules import LOOKBACK_DAYS, NONE, best_units, lookbac
 from optimizer.commitments.stress import what_ifs
 from optimizer.commitments.use import use_of
 from optimizer.commitments.waiting import value_of_waiting
+from optimizer.forecast.futures import DemandScenarios, futures_of
 from optimizer.history import load_history, one_pool
 from simulator.prices import shipped_catalogue
 

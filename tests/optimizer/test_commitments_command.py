@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from optimizer.budget.of_study import NO_CURRENCY
 from tests.command_line import optimize
 from tests.optimizer.demand_files import LEVELS, demand_file, price_file
 
@@ -179,7 +180,7 @@ def test_the_page_and_its_figures_are_written(written: Path) -> None:
 def test_without_dollars_no_amount_pretends_to_be_dollars(demand: Path, tmp_path: Path) -> None:
     ran = optimize("commitments", demand, "--price-ratio", "0.7", "--no-backtest", "--output", tmp_path / "o", *QUICK)
     assert 0 == ran.code
-    assert {"XXX"} == {row["BillingCurrency"] for row in rows_of(tmp_path / "o" / "budget.csv")}
+    assert {NO_CURRENCY} == {row["BillingCurrency"] for row in rows_of(tmp_path / "o" / "budget.csv")}
     page = (tmp_path / "o" / "report.md").read_text()
     assert "$" not in page
     assert "Amounts are instance hours at the on-demand price" in page

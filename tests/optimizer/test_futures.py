@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from optimizer.commitments import futures
-from optimizer.commitments.futures import futures_of
-from optimizer.commitments.levels import Levels
-from optimizer.commitments.substitution import CHANCE_OF_MOVE, Newcomers, moved, newcomers
+from optimizer.forecast import futures
+from optimizer.forecast.futures import futures_of
+from optimizer.forecast.levels import Levels
+from optimizer.forecast.substitution import CHANCE_OF_MOVE, Newcomers, moved, newcomers
 from optimizer.history import History, one_pool
 
 Floats = npt.NDArray[np.float64]
@@ -124,3 +124,14 @@ def test_a_move_keeps_the_sum() -> None:
 def test_fewer_futures_are_drawn_than_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(futures, "LARGEST_TABLE", 30 * WEEK)
     assert 30 == len(futures_of(one_pool(daily(9.0), START), WEEK).probability)
+
+
+def test_pools_of_different_workloads_share_no_total_and_nobody_moves() -> None:
+    """A newcomer beside another workload takes nobody's place, and what one workload does is alone its own."""
+    new = daily(40.0)
+    new[: -4 * WEEK] = 0.0
+    apart = futures_of(history(daily(200.0), new), YEAR, interchangeable=False)
+    assert 200.0 == pytest.approx(apart.demand[:, :, 0].mean(), rel=0.05)
+    assert not any("came within" in note for note in apart.notes)
+    beside = futures_of(history(daily(200.0), daily(7.0)), YEAR, interchangeable=False)
+    np.testing.assert_array_equal(apart.demand[:, :, 0], beside.demand[:, :, 0])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.commitments.levels import (
+from optimizer.forecast.levels import (
     DAY_H,
     WEEK_H,
     lasting_change,

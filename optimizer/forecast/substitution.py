@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.commitments.levels import WEEK_H, Levels
+from optimizer.forecast.levels import WEEK_H, Levels
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

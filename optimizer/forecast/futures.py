@@ -2,7 +2,7 @@
 
 Each future continues one of the trends of the last weeks and months, fading as it goes, and adds changes as large as
 those that were seen. All pools together are easier to foresee than any one of them, so the sum follows a trend of its
-own, and the pools share it out; newcomers may take the place of older ones (:mod:`optimizer.commitments.substitution`).
+own, and the pools share it out; newcomers may take the place of older ones (:mod:`optimizer.forecast.substitution`).
 Within a week, demand is that of a week of the last two months, drawn anew for every week, the same for all pools, so
 that what peaks together stays together.
 
@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.commitments.levels import (
+from optimizer.forecast.levels import (
     WEEK_H,
     Levels,
     lasting_change,
@@ -27,7 +27,7 @@ from optimizer.commitments.levels import (
     logarithms,
     trend,
 )
-from optimizer.commitments.substitution import CHANCE_OF_MOVE, YOUNG_H, Newcomers, moved, newcomers
+from optimizer.forecast.substitution import CHANCE_OF_MOVE, YOUNG_H, Newcomers, moved, newcomers
 from optimizer.history import History
 
 Floats = npt.NDArray[np.float64]
@@ -101,7 +101,33 @@ class DemandScenarios:
         return expected
 
 
-def futures_of(history: History, hours: int, *, futures: int = FUTURES, seed: int = 0) -> DemandScenarios:
+@dataclass(frozen=True)
+class LevelPaths:
+    """Futures of all pools before they are written out by the hour: levels of weeks, and the weeks that shape them."""
+
+    block_h: int
+    """Hours of a level: 168, or 24 where the history is short."""
+    levels: Floats
+    """(S, K, P) level of each pool, future by future."""
+    shapes: Floats
+    """(N, block_h, P) hours of the last blocks over the means of these."""
+    picked: Ints
+    """(S, K) which of them each future has in each block, the same for all pools."""
+    whole: bool
+    """Whether whole instances were wanted so far: so they are from now on."""
+    who: Newcomers
+    """Pools that may take the place of others."""
+
+    def of(self, pool: int, hours: int) -> Floats:
+        """(S, hours) demand of one pool."""
+        shaped = self.shapes[self.picked, :, pool] * self.levels[:, :, pool, np.newaxis]
+        demand: Floats = shaped.reshape(len(self.levels), -1)[:, :hours]
+        return np.rint(demand) if self.whole else demand
+
+
+def futures_of(
+    history: History, hours: int, *, futures: int = FUTURES, seed: int = 0, interchangeable: bool = True
+) -> DemandScenarios:
     """What may be wanted in the hours after a history?
 
     Parameters
@@ -114,6 +140,8 @@ def futures_of(history: History, hours: int, *, futures: int = FUTURES, seed: in
         How many; fewer where the table would be too large for memory.
     seed
         Of all draws: the same seed gives the same futures.
+    interchangeable
+        As :func:`level_paths`.
 
     Raises
     ------
@@ -122,30 +150,68 @@ def futures_of(history: History, hours: int, *, futures: int = FUTURES, seed: in
     """
     if hours < 1 or futures < 1:
         raise ValueError(f"hours and futures must be at least 1, got {hours} and {futures}")
-    levels = levels_of(history.demand)
     pools = len(history.pools)
     drawn = max(min(futures, LEAST_FUTURES), min(futures, LARGEST_TABLE // (hours * pools)))
-    streams = [np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(pools + 4)]
-    blocks = -(-hours // levels.block_h)
-    start = _Start(drawn, blocks, levels.block_h, streams[0])
-    paths = np.zeros((drawn, blocks, pools))
-    for pool in np.flatnonzero(levels.current > 0):
-        life = levels.demand[len(levels.demand) - levels.age[pool] :, pool]
-        paths[:, :, pool] = start.paths(life, streams[4 + pool])
-    who = newcomers(levels)
-    if who.any:
-        paths = moved(paths, who, levels.current, levels.block_h, streams[1])
-    if pools > 1 and levels.current.any():
-        whole = start.paths(levels.demand.sum(axis=1), streams[2])
-        together = paths.sum(axis=2)
-        paths *= np.divide(whole, together, out=np.ones_like(whole), where=together > 0)[:, :, np.newaxis]
-    demand = _hourly(history.demand, levels, paths, hours, streams[3])
+    found = level_paths(history.demand, hours, futures=drawn, seed=seed, interchangeable=interchangeable)
+    demand = np.empty((drawn, hours, pools))
+    for pool in range(pools):
+        demand[:, :, pool] = found.of(pool, hours)
     return DemandScenarios(
         start=history.end,
         pools=history.pools,
         demand=demand,
         probability=np.full(drawn, 1 / drawn),
-        notes=tuple(_notes(history, levels, who)),
+        notes=tuple(notes_on(history, found)),
+    )
+
+
+def level_paths(
+    history: Floats, hours: int, *, futures: int, seed: int = 0, interchangeable: bool = True
+) -> LevelPaths:
+    """Which levels may follow those of a history (T, P), and which of its weeks may shape them?
+
+    Parameters
+    ----------
+    history
+        Hourly demand.
+    hours
+        How far to look.
+    futures, seed
+        How many to draw, and of what.
+    interchangeable
+        Whether the pools are kinds of machine that do the same work: then their sum has a trend of its own that they
+        share out, and newcomers may take the place of older ones. Those of different workloads are not.
+
+    Raises
+    ------
+    ValueError
+        The history has fewer than four days.
+    """
+    levels = levels_of(history)
+    pools = history.shape[1]
+    streams = [np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(pools + 4)]
+    blocks = -(-hours // levels.block_h)
+    start = _Start(futures, blocks, levels.block_h, streams[0])
+    paths = np.zeros((futures, blocks, pools))
+    for pool in np.flatnonzero(levels.current > 0):
+        life = levels.demand[len(levels.demand) - levels.age[pool] :, pool]
+        paths[:, :, pool] = start.paths(life, streams[4 + pool])
+    who = newcomers(levels) if interchangeable else Newcomers(*np.zeros((2, pools), dtype=np.bool_))
+    if who.any:
+        paths = moved(paths, who, levels.current, levels.block_h, streams[1])
+    if interchangeable and pools > 1 and levels.current.any():
+        whole = start.paths(levels.demand.sum(axis=1), streams[2])
+        together = paths.sum(axis=2)
+        paths *= np.divide(whole, together, out=np.ones_like(whole), where=together > 0)[:, :, np.newaxis]
+    shapes = _shapes(history, levels)
+    last = history[len(history) - len(shapes) * levels.block_h :]
+    return LevelPaths(
+        block_h=levels.block_h,
+        levels=paths,
+        shapes=shapes,
+        picked=streams[3].integers(len(shapes), size=(futures, blocks)),
+        whole=bool(np.equal(np.mod(last, 1), 0).all()),
+        who=who,
     )
 
 
@@ -179,46 +245,39 @@ def _dealt(kinds: int, futures: int, rng: np.random.Generator) -> Ints:
     return rng.permutation(np.arange(futures) % kinds)
 
 
-def _hourly(history: Floats, levels: Levels, paths: Floats, hours: int, rng: np.random.Generator) -> Floats:
-    """(S, T, P) demand in hours: each block's level times the shape of one of the last blocks."""
-    futures, blocks, pools = paths.shape
+def _shapes(history: Floats, levels: Levels) -> Floats:
+    """(N, B, P) the hours of the last blocks over their mean."""
+    pools = history.shape[1]
     count = min(SHAPE_BLOCKS, len(levels.demand))
     last = history[len(history) - count * levels.block_h :].reshape(count, levels.block_h, pools)
     level = last.mean(axis=1)
     # A block in which a pool hardly ran has no shape of its own.
     usual = level > 0.2 * levels.current
-    shape = np.divide(last, level[:, np.newaxis], out=np.ones_like(last), where=(level > 0)[:, np.newaxis])
+    shape: Floats = np.divide(last, level[:, np.newaxis], out=np.ones_like(last), where=(level > 0)[:, np.newaxis])
     for pool in range(pools):
         found = np.flatnonzero(usual[:, pool])
         if len(found):
             stand_in = found[np.arange(count) % len(found)]
             shape[:, :, pool] = np.where(usual[:, pool, None], shape[:, :, pool], shape[stand_in, :, pool])
-    # Whole instances were wanted so far: so they are from now on.
-    whole = bool(np.equal(np.mod(history[-count * levels.block_h :], 1), 0).all())
-    picked = rng.integers(count, size=(futures, blocks))
-    demand = np.empty((futures, hours, pools))
-    for future in range(futures):
-        hourly = shape[picked[future]] * paths[future][:, np.newaxis]
-        demand[future] = hourly.reshape(-1, pools)[:hours]
-        if whole:
-            np.rint(demand[future], out=demand[future])
-    return demand
+    return shape
 
 
-def _notes(history: History, levels: Levels, who: Newcomers) -> list[str]:
-    notes = []
+def notes_on(history: History, found: LevelPaths) -> list[str]:
+    """Say what is assumed of the pools: one sentence each, without a full stop."""
+    notes, who = [], found.who
+    current = history.demand[-2 * found.block_h :].mean(axis=0)
     if who.any:
         new = _named(history.pools, who.new)
-        share = levels.current[who.new].sum() / levels.current.sum()
+        share = current[who.new].sum() / current.sum()
         notes.append(
             f"{new} came within the last {YOUNG_H // 168} weeks and {'take' if who.new.sum() > 1 else 'takes'} "
             f"{share:.0%} of demand: in {CHANCE_OF_MOVE:.0%} of the scenarios the older pools move there within "
             "months, in the others they stay side by side"
         )
-    ended = (levels.current == 0) & history.lived
+    ended = (current == 0) & history.lived
     if ended.any():
         notes.append(f"no demand at the end of the history, so none is foreseen: {_named(history.pools, ended)}")
-    if levels.block_h != WEEK_H:
+    if found.block_h != WEEK_H:
         notes.append(f"only {history.hours / 24:.0f} days of history: levels are taken day by day")
     return notes
 
