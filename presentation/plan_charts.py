@@ -29,6 +29,9 @@ PLAN_HEIGHT_PX: Final = HEIGHT_PX + 60
 
 _MOST_TICKS: Final = 8
 
+_MOST_NAMED: Final = 4
+"""Workloads up to which each line of demand is named in the chart."""
+
 
 def fleets_chart(plan: Plan) -> Figure:
     """What runs hour by hour, over what is asked; for a plan of a single hour what each candidate costs."""
@@ -62,16 +65,19 @@ def _hours_chart(plan: Plan) -> Figure:
         common: dict[str, Any] = {"x": places, "y": counts, "name": name, "customdata": names,
                                   "hovertemplate": "%{y} instances"}  # fmt: skip
         if len(places) <= MOST_BARS:
-            shape = ("", "/", ".", "x")[index % 4]
-            figure.add_trace(go.Bar(marker={"color": colour, "pattern": {"shape": shape, "solidity": 0.25}}, **common),
-                             row=1, col=1)  # fmt: skip
+            pattern = {"shape": ("", "/", ".", "x")[index % 4], "fillmode": "overlay", "solidity": 0.2,
+                       "fgcolor": "rgba(255,255,255,0.6)"}  # fmt: skip
+            figure.add_trace(go.Bar(marker={"color": colour, "pattern": pattern}, **common), row=1, col=1)
         else:
             figure.add_trace(go.Scatter(stackgroup="fleets", line={"shape": "hv", "width": 0.5, "color": colour},
                                         **common), row=1, col=1)  # fmt: skip
     for index, (name, rates) in enumerate(plan.demand_rps.items()):
         line = {"color": QUIET, "width": 2, "dash": DASHES[index % 4], "shape": "hvh"}
         figure.add_trace(go.Scatter(x=places, y=rates, name=f"{name}, asked", line=line, mode="lines",
-                                    hovertemplate="%{y:.3s} requests/s"), row=2, col=1)  # fmt: skip
+                                    hovertemplate="%{y:.3s} requests/s", showlegend=False), row=2, col=1)  # fmt: skip
+        if len(plan.demand_rps) <= _MOST_NAMED:
+            figure.add_annotation(x=places[len(places) // 3], y=rates[len(places) // 3], text=name, showarrow=False,
+                                  yanchor="bottom", font={"size": 11}, row=2, col=1)  # fmt: skip
     laid_out(figure, "Instances hour by hour, and what is asked", "", "", height=PLAN_HEIGHT_PX)
     figure.update_layout(barmode="stack", bargap=0.08)
     step = -(-len(places) // _MOST_TICKS)
@@ -102,7 +108,7 @@ def _costs_chart(plan: Plan) -> Figure:
                        textposition="inside", insidetextanchor="middle", textangle=0,
                        hovertemplate="$%{x:,.0f} a month")  # fmt: skip
     laid_out(figure, "What the plan costs, and one type alone", "cost (USD a month)", "", height=PLAN_HEIGHT_PX)
-    figure.update_layout(barmode="stack", hovermode="y unified")
+    figure.update_layout(barmode="stack", hovermode="y unified", legend={"traceorder": "normal"})
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(tickformat="$,.0f", rangemode="tozero")
     return figure

@@ -19,7 +19,7 @@ from simulator.clock import ms_from_ns
 if TYPE_CHECKING:
     from optimizer.plan_file import Question
 
-USED: Final = "in the search"
+USED: Final = "use"
 NAME: Final = "candidate"
 MACHINE: Final = "instance type"
 PRICE: Final = "USD/hour"
@@ -123,6 +123,13 @@ def candidate_rows(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [_row(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
+def filled_rows(values: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The same to read: columns that say something, empty cells as dashes."""
+    rows = candidate_rows(values)
+    kept = [column for column in COLUMNS[1:] if any(row[column] is not None for row in rows)]
+    return [{column: "–" if row[column] is None else str(row[column]) for column in kept} for row in rows]
+
+
 def _row(candidate: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {USED: True, NAME: candidate.get("name")}
     for column, key in _KEYS.items():
@@ -157,7 +164,7 @@ def candidate_changes(values: Mapping[str, Any], rows: Sequence[Row]) -> tuple[s
         return tuple(
             f"plan.candidates.{old[NAME]}.{key}={_yaml(value)}"
             for old, new in zip(before, now, strict=True)
-            for key, value in _edits(old, new, values)
+            for key, value in _edits(old, new)
         )
     own = {one.get("name"): one for one in _section(values).get("candidates", []) if isinstance(one, dict)}
     known = {row[NAME]: row for row in before}
@@ -166,7 +173,7 @@ def candidate_changes(values: Mapping[str, Any], rows: Sequence[Row]) -> tuple[s
     for row in now:
         name = _cell(row, NAME)
         candidate = json.loads(json.dumps(own.get(name, {"name": name}), default=str))
-        for key, value in _edits(known.get(name, nothing), row, values):
+        for key, value in _edits(known.get(name, nothing), row):
             _place(candidate, key, value)
         listed.append(candidate)
     return (f"plan.candidates={_yaml(listed)}",)
@@ -192,7 +199,7 @@ def command(file: str, overrides: Sequence[str]) -> str:
     return " ".join(["optimize", shlex.quote(file), *(f"--set {shlex.quote(one)}" for one in overrides)])
 
 
-def _edits(old: Row, new: Row, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _edits(old: Row, new: Row) -> Iterator[tuple[str, Any]]:
     """Key within the candidate, and its new value, of every cell that was changed."""
     for column, key in _KEYS.items():
         before, now = _cell(old, column), _cell(new, column)
@@ -295,4 +302,4 @@ def _yaml(value: Any) -> str:
     """
     if isinstance(value, str) and value and all(sign.isalnum() or sign in "._-" for sign in value):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return f"{value:.10g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

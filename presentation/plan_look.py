@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
+from optimizer.demand import demand
 from optimizer.fleet_table import clock, fleet_name
 from optimizer.pareto import FACTORS, Frontier
 from optimizer.plan import Miss, Plan, PlannedFleet, Verified
+from optimizer.plan_file import Question
 from optimizer.wording import instances as counted
 from presentation.numbers import between, ms, signed_usd, usd
 from simulator.render import significant
@@ -46,6 +48,8 @@ def verdict(plan: Plan) -> Verdict:
         False: ("red", "an SLO missed in simulation"),
         None: ("gray", "capacities stated, not simulated"),
     }[plan.met]
+    if plan.met and any(one is None or one.stated_share > 0 for one in (plan.verified or {}).values()):
+        badge = "every SLO held, simulated where not stated"
     return Verdict(colour, badge, f"{usd(plan.usd_per_month)} a month: {bought(plan)}")
 
 
@@ -74,15 +78,30 @@ def cards(plan: Plan) -> list[Card]:
     """The figures of a plan that exists, in the order of the questions."""
     if not plan.feasible or not plan.usd_by_hour:
         return []
-    found = [
-        Card("Cost/month", usd(plan.usd_per_month), "730 hours, fees and starts included", "What the plan costs."),
+    return [
+        Card("Cost/month", usd(plan.usd_per_month), "730 hours", "What the plan costs, with fees and starts."),
         Card("Cost/hour", usd(plan.usd_per_hour), _by_hour(plan), "Mean over the hours of the month."),
         _saving(plan),
         _nearest(plan),
         Card("Cheapest?", "proven" if plan.status == "optimal" else f"within {_gap(plan.gap or 0.0)}", closeness(plan),
              "The solver's lower bound: with these capacities no plan costs less than that."),
     ]  # fmt: skip
-    return found
+
+
+def asked_rows(question: Question) -> list[dict[str, str]]:
+    """What is asked, a row a workload: for a reader who has no plan yet."""
+    asked = demand(question)
+    rows = []
+    for place, (name, workload) in enumerate(question.workloads.items()):
+        rates = asked.demand_rps[place]
+        targets = [f"{percentile(key)} {ms(ns / 1e6)}" for key, ns in workload.slo.targets_ns.items()]
+        rows.append({
+            "workload": name,
+            "hours": f"{len(rates):,}",
+            "requests/s": _span_of(float(rates.min()), float(rates.max())),
+            "SLO": _listed(targets) or "as the candidates state",
+        })  # fmt: skip
+    return rows
 
 
 def month_change(plan: Plan, before: Plan | None) -> tuple[str, bool]:
@@ -137,14 +156,14 @@ def verified_rows(plan: Plan) -> list[dict[str, str]]:
     return rows
 
 
-def round_rows(plan: Plan) -> list[dict[str, Any]]:
+def round_rows(plan: Plan) -> list[dict[str, str]]:
     """What simulation made of the solver's plans, a row a round."""
     return [
         {
-            "round": number,
-            "USD/hour": significant(one.usd_per_hour),
-            "fleets simulated": one.simulated,
-            "missed": len(one.misses),
+            "round": f"{number}",
+            "cost/hour": usd(one.usd_per_hour),
+            "fleets simulated": f"{one.simulated:,}",
+            "missed": f"{len(one.misses):,}",
             "worst": _miss(max(one.misses, key=lambda miss: miss.value / miss.target)) if one.misses else "all hold",
         }
         for number, one in enumerate(plan.rounds, start=1)
@@ -186,11 +205,12 @@ def reasons(plan: Plan) -> dict[str, list[str]]:
     found = plan.explanation
     if found is None:
         return {}
-    prices = [one.words for one in (*found.request_prices, *found.slo_prices, *found.limit_prices)]
+    prices = [one.words for one in found.request_prices]
+    prices += [one.words for one in found.slo_prices] + [one.words for one in found.limit_prices]
     said = {
         "What binds": [limit.words for limit in found.binding],
         "What more would cost": prices,
-        "Why not the others": [one.words for one in found.not_chosen],
+        "Why not the others": [one.words.replace(one.candidate, f"**{one.candidate}**", 1) for one in found.not_chosen],
         "Not looked into: time was up": list(found.left_out),
     }
     return {head: [_sentence(words) for words in lines] for head, lines in said.items() if lines}
@@ -294,6 +314,10 @@ def _span(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
+def _span_of(low: float, high: float) -> str:
+    return significant(low) if low == high else f"{significant(low)}–{significant(high)}"
+
+
 def _gap(gap: float) -> str:
     return f"{100 * gap:.2g}%"
 
@@ -301,7 +325,7 @@ def _gap(gap: float) -> str:
 def _by_hour(plan: Plan) -> str:
     low, high = min(plan.usd_by_hour), max(plan.usd_by_hour)
     if len(plan.hours) == 1:
-        return "mean of the hours of a month"
+        return "all hours alike"
     return f"{usd(low)} to {usd(high)}, dearest at {clock(plan.hours[plan.usd_by_hour.index(high)])}"
 
 
@@ -309,12 +333,12 @@ def _saving(plan: Plan) -> Card:
     best = plan.explanation.best_single_type if plan.explanation else None
     help = "Against the cheapest plan with one candidate alone, all its settings allowed."
     if best is None or best.usd_per_month is None or plan.usd_per_month is None:
-        return Card("Saved by the mix", "–", "no type can do it alone" if plan.explanation else "not asked", help)
+        return Card("Mix saves", "–", "no type can do it alone" if plan.explanation else "not asked", help)
     saved = best.usd_per_month - plan.usd_per_month
     if len({fleet.candidate for fleet in plan.fleets}) < 2:
-        return Card("Saved by a mix", "$0", "one type alone is cheapest", help)
+        return Card("Mix saves", "$0", "one type alone is cheapest", help)
     share = saved / best.usd_per_month
-    return Card("Saved by the mix", f"{usd(saved)}/month", f"{percent(share)} less than {best.candidate} alone", help)
+    return Card("Mix saves", usd(saved), f"a month, {percent(share)} of {best.candidate} alone", help)
 
 
 def _nearest(plan: Plan) -> Card:
@@ -326,7 +350,7 @@ def _nearest(plan: Plan) -> Card:
         for key, target in found.targets_ms.items()
     ]
     if not seen:
-        return Card("Nearest to its SLO", "–", "capacities are stated, not simulated", "Nothing was simulated.")
+        return Card("Tightest SLO", "–", "capacities are stated, not simulated", "Nothing was simulated.")
     _, name, key, found = max(seen, key=lambda one: one[0])
     objective = percentile(key.removesuffix("_ms"))
     below = f"{objective} of {name}, SLO {ms(found.targets_ms[key])}"
@@ -335,7 +359,7 @@ def _nearest(plan: Plan) -> Card:
         f"In the worst hour, on the worst fleet: {found.fleet}. 95% interval {interval}; "
         f"39 of 40 further runs stay below {ms(found.one_run_ms.get(key))}."
     )
-    return Card("Nearest to its SLO", ms(found.values_ms[key]), below, help)
+    return Card("Tightest SLO", ms(found.values_ms[key]), below, help)
 
 
 def _verified_row(name: str, found: Verified, key: str) -> dict[str, str]:
@@ -354,10 +378,11 @@ def _verified_row(name: str, found: Verified, key: str) -> dict[str, str]:
 def _miss(miss: Miss) -> str:
     fleet = miss.fleet.partition(", profile ")[0]
     objective = percentile(miss.objective.removesuffix("_ms"))
-    written = ms if miss.objective.endswith("_ms") else significant
+    late = miss.objective.endswith("_ms")
+    written = ms if late else significant
     return (
         f"{counted(miss.instances, fleet)} at {miss.hour}: {objective} of {miss.workload} {written(miss.value)}, "
-        f"may be {written(miss.target)}"
+        f"{'SLO' if late else 'at most'} {written(miss.target)}"
     )
 
 
@@ -366,4 +391,4 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}." if words and not words.endswith(".") else words
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith('.') else '.'}"

@@ -1,4 +1,4 @@
-"""The process in which a plan is searched, so that a search can be ended at any moment: ``-m presentation.plan_process``.
+"""The process in which a plan is searched, apart from the app, so that it can be ended at any moment.
 
 A pickled :class:`Job` comes on stdin, pickled frames go out on stdout: ``("stage", words)``, ``("done", share)``, then
 ``("plan", plan, frontiers)`` or ``("refused", problems)``. When stdin ends, whoever asked has gone or has enough: the

@@ -36,6 +36,9 @@ PATIENCE_S: Final = 5.0
 """How long a search that is to stop may take for it, before it is ended."""
 
 
+_OF_FRONTIER: Final = "planning for "
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a search is."""
@@ -55,6 +58,9 @@ class Progress:
         'finding what 3 settings can carry: 50%, 12 s'
         """
         stage = self.stages[-1].rstrip(" .") if self.stages else "starting"
+        planned = [words for words in self.stages[:-1] if words.startswith(_OF_FRONTIER)]
+        if planned and not stage.startswith(_OF_FRONTIER):
+            stage = f"{planned[-1]} ({len(planned)}): {stage}"
         share = f": {self.share:.0%}" if 0 < self.share < 1 else ""
         return f"{stage}{share}, {self.seconds:.0f} s"
 
@@ -111,7 +117,8 @@ class Search:
 
     def _listen(self) -> None:
         process = self._process
-        assert process.stdin is not None and process.stdout is not None, "both are pipes"
+        assert process.stdin is not None, "a pipe"
+        assert process.stdout is not None, "a pipe"
         try:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(pickle.dumps(self.job))

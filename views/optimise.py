@@ -18,10 +18,10 @@ from presentation import plan_look as look
 from presentation.door import Workspace, edited_yaml, workspace
 from presentation.downloads import figures_html, rows_csv
 from presentation.library import shipped
-from presentation.plan_controls import command
+from presentation.plan_controls import command, filled_rows
 from presentation.plan_downloads import plan_document, plan_markdown
 from presentation.plan_process import Job
-from presentation.plan_run import Effort, Search, effort, key_of
+from presentation.plan_run import Search, effort, key_of
 from views.plan_question import changes_in_sidebar, editor, reset
 from views.problems import show
 from views.scenario_choice import chosen
@@ -68,6 +68,7 @@ def main() -> None:
             st.markdown("#### This plan file cannot be searched yet")
             show(error)
             return
+        button = st.sidebar.container()
         top = st.container()
         tabs = st.tabs(TABS, key="part", bind=_LINK, on_change="rerun")
         with tabs[3]:
@@ -81,19 +82,24 @@ def main() -> None:
                 show(error, "Not applied, the plan below is that of the file as it was")
             overrides = ()
         asking = Asking(space, overrides, question, key_of(space, overrides))
-        _page(asking, top, tabs, automatic=given.name == f"{FIRST}.yaml" and not overrides)
+        _page(asking, button, top, tabs, automatic=given.name == f"{FIRST}.yaml" and not overrides)
 
 
-def _page(asking: Asking, top: Any, tabs: Sequence[Any], *, automatic: bool) -> None:
+def _page(asking: Asking, button: Any, top: Any, tabs: Sequence[Any], *, automatic: bool) -> None:
     plan = _plans().get(asking.key)
     search: Search | None = st.session_state.get("_search")
-    wanted = _run_button(asking, plan, search)
-    if wanted or (automatic and plan is None and search is None):
+    with button:
+        pressed = _run_button(asking, plan, search)
+    if pressed:
+        _begin(asking)
+        st.rerun()  # the button knows that it was pressed then
+    if automatic and plan is None and search is None:
         _begin(asking)
         search = st.session_state["_search"]
     if search is not None:
         search = _collected(search, AT_ONCE_S if automatic and plan is None else 0.0, top)
-        plan = _plans().get(asking.key)
+        if search is None:
+            st.rerun()  # what stands on the left knows of the plan then
     running = search is not None and search.state == "running"
     with top:
         if running:
@@ -104,6 +110,8 @@ def _page(asking: Asking, top: Any, tabs: Sequence[Any], *, automatic: bool) -> 
             before = _last_shown(asking)
             if before is None:
                 _empty(asking, running)
+                with tabs[0]:
+                    _asked(asking)
                 return
             if not running:
                 st.info("The question has changed. Below is the plan from before; **Find the cheapest plan**, on the "
@@ -126,16 +134,12 @@ def _page(asking: Asking, top: Any, tabs: Sequence[Any], *, automatic: bool) -> 
 def _run_button(asking: Asking, plan: Plan | None, search: Search | None) -> bool:
     """The button that begins a search, and how much there is to do."""
     running = search is not None and search.state == "running"
-    with st.sidebar:
-        wanted = st.button("Find the cheapest plan", type="primary", key="find", width="stretch",
-                           disabled=running or plan is not None, icon=":material/search:")  # fmt: skip
-        if plan is None and not running:
-            st.caption(f"{_effort(asking).words[:1].upper()}{_effort(asking).words[1:]}.")
+    wanted = st.button("Find the cheapest plan", type="primary", key="find", width="stretch",
+                       disabled=running or plan is not None, icon=":material/search:")  # fmt: skip
+    if plan is None and not running:
+        words = effort(asking.question, default_folder()).words
+        st.caption(f"{words[:1].upper()}{words[1:]}.")
     return wanted
-
-
-def _effort(asking: Asking) -> Effort:
-    return effort(asking.question, default_folder())
 
 
 def _begin(asking: Asking, stated: Plan | None = None) -> None:
@@ -169,7 +173,6 @@ def _watch() -> None:
     search: Search | None = st.session_state.get("_search")
     if search is None or search.state != "running":
         st.rerun()
-        return
     progress = search.progress
     words, button = st.columns((5, 1), vertical_alignment="center")
     words.progress(min(1.0, max(0.0, progress.share)), progress.words)
@@ -192,8 +195,18 @@ def _empty(asking: Asking, running: bool) -> None:
     st.markdown(f"#### {asking.question.file.name}: {'searching the cheapest plan' if running else 'no plan yet'}")
     if not running:
         st.info("Press **Find the cheapest plan** on the left. With capacities to simulate the first search takes a "
-                "minute or two; it can be stopped, and goes on where it was. Candidates and limits can be changed "
-                "below.", icon=":material/arrow_back:")  # fmt: skip
+                "minute or two; it can be stopped, and then goes on.", icon=":material/arrow_back:")  # fmt: skip
+
+
+def _asked(asking: Asking) -> None:
+    """The question in two tables."""
+    left, right = st.columns((2, 3))
+    with left:
+        st.markdown("**What is asked**")
+        st.table(look.asked_rows(asking.question))
+    with right:
+        st.markdown("**What could serve it**")
+        st.table(_safe(filled_rows(asking.space.values(asking.overrides))))
 
 
 def _last_shown(asking: Asking) -> Asking | None:
@@ -206,10 +219,10 @@ def _last_shown(asking: Asking) -> Asking | None:
 
 def _verdict(plan: Plan, before: Plan | None) -> None:
     found = look.verdict(plan)
-    st.markdown(f"#### :{found.colour}-badge[{found.badge}] {found.sentence}")
+    st.markdown(f"#### :{found.colour}-badge[{found.badge}] {_plain(found.sentence)}")
     if not plan.feasible:
-        st.error("\n".join(f"- {text}" for text in look.relax_words(plan)), icon=":material/block:")
-        st.table(look.relax_rows(plan))
+        st.error(_bullets(look.relax_words(plan)), icon=":material/block:")
+        st.table(_safe(look.relax_rows(plan)))
         return
     change, dearer = look.month_change(plan, before)
     cells = look.cards(plan)
@@ -220,17 +233,15 @@ def _verdict(plan: Plan, before: Plan | None) -> None:
             st.caption(card.below)
     own, _ = look.warnings(plan)
     for text in own:
-        st.warning(text, icon=":material/warning:")
+        st.warning(_plain(text), icon=":material/warning:")
 
 
-def _fleets(
-    tab: Any, asking: Asking, plan: Plan, frontiers: Sequence[Frontier], *, running: bool
-) -> dict[str, Any]:
+def _fleets(tab: Any, asking: Asking, plan: Plan, frontiers: Sequence[Frontier], *, running: bool) -> dict[str, Any]:
     """The fleets hour by hour, and what stricter objectives cost."""
     figures: dict[str, Any] = {}
     with tab:
         if not plan.feasible:
-            st.caption("There are no fleets to show: what has to give way is said above.")
+            _asked(asking)
             return figures
         left, right = st.columns(2)
         with left:
@@ -248,7 +259,7 @@ def _fleets(
         st.dataframe(look.fleet_rows(plan), hide_index=True, column_config=columns, alt=charts.fleets_alt(plan))
         for frontier in frontiers:
             with st.expander(f"Cost against {frontier.kind}, as a table"):
-                st.table(look.frontier_rows(frontier))
+                st.table(_safe(look.frontier_rows(frontier)))
         if len(plan.hours) > 1:
             with st.expander("Every hour, as a table"):
                 st.dataframe(look.hour_rows(plan), hide_index=True, alt="What runs and what is asked in each hour")
@@ -269,21 +280,21 @@ def _ask_frontier(asking: Asking, plan: Plan, *, running: bool) -> None:
 def _why(plan: Plan) -> None:
     """What else was possible, what binds, what more would cost."""
     if not plan.feasible:
-        st.markdown("\n".join(f"- {text}" for text in look.relax_words(plan)))
+        st.markdown(_bullets(look.relax_words(plan)))
         return
     left, right = st.columns(2)
     with left:
         st.markdown("**One type alone**")
-        st.table(look.single_rows(plan))
+        st.table(_safe(look.single_rows(plan)))
         st.markdown("**Other plans that cost nearly as little**")
         others = look.alternative_rows(plan)
         if others:
-            st.table(others)
+            st.table(_safe(others))
         else:
             st.caption("None within 2% of the cost spends it differently.")
     with right:
         for head, sentences in look.reasons(plan).items():
-            st.markdown(f"**{head}**\n\n" + "\n".join(f"- {text}" for text in sentences))
+            st.markdown(f"**{head}**\n\n{_bullets(sentences)}")
 
 
 def _proof(plan: Plan) -> None:
@@ -296,15 +307,15 @@ def _proof(plan: Plan) -> None:
         st.caption("Nothing was simulated: every capacity is stated in the file.")
     if plan.rounds:
         st.markdown("**Rounds: solve, simulate, tighten what missed**")
-        st.table(look.round_rows(plan))
+        st.table(_safe(look.round_rows(plan)))
     left, right = st.columns(2)
     with left:
         st.markdown("**What the numbers rest on**")
-        st.markdown("\n".join(f"- {name}: {text}" for name, text in plan.assumptions.items()))
+        st.markdown(_bullets([f"{name}: {text}" for name, text in plan.assumptions.items()]))
     with right:
         _, profiles = look.warnings(plan)
         if profiles:
-            st.markdown("**What profiles warn of**\n\n" + "\n".join(f"- {text}" for text in profiles))
+            st.markdown(f"**What profiles warn of**\n\n{_bullets(profiles)}")
 
 
 def _take_away(asking: Asking, plan: Plan, frontiers: Sequence[Frontier], figures: dict[str, Any]) -> None:
@@ -326,6 +337,21 @@ def _take_away(asking: Asking, plan: Plan, frontiers: Sequence[Frontier], figure
             "optimise",
         )  # fmt: skip
         st.code(asked, language="bash", wrap_lines=True)
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    if len(sentences) == 1:
+        return _plain(sentences[0])
+    return "\n".join(f"- {_plain(text)}" for text in sentences)
+
+
+def _plain(text: str) -> str:
+    """A text for Markdown: what stands between two amounts of money is no formula."""
+    return text.replace("$", "\\$")
+
+
+def _safe(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    return [{key: _plain(text) for key, text in row.items()} for row in rows]
 
 
 @st.cache_resource(show_spinner=False)

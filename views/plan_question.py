@@ -34,8 +34,8 @@ from presentation.plan_controls import (
     quota_changes,
     quota_rows,
 )
-from simulator.workload_spec import Slo
 from simulator.wording import percentile
+from simulator.workload_spec import Slo
 
 LOSSES: Final = {"nothing": "nothing", "instance": "one instance of each fleet", "zone": "one zone"}
 
@@ -75,7 +75,7 @@ def _workload(name: str, own: Asked, question: Question) -> Asked:
         }  # fmt: skip
         load = st.slider("Load, % of the file's", 10, 300, 100, 5, key=f"load_{name}", bind=_LINK,
                          help="Multiplies the rate, or the scale of the series.")  # fmt: skip
-    return Asked(load, {key: own.slo_ms[key] if ms is None else ms for key, ms in targets.items()})
+    return Asked(load, targets)
 
 
 def _limits(own: Limits) -> Limits:
@@ -88,7 +88,7 @@ def _limits(own: Limits) -> Limits:
     limit_s = st.number_input("Longest time for the solver, s", min_value=1.0, value=own.time_limit_s, step=10.0,
                               format="%g", key="time_limit", bind=_LINK,
                               help=tooltip(PlanSpec, "time_limit_ns"))  # fmt: skip
-    return Limits(most, survive, own.time_limit_s if limit_s is None else limit_s)
+    return Limits(most, survive, limit_s)
 
 
 def editor(values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def editor(values: Mapping[str, Any]) -> tuple[str, ...]:
                "Lists, as in 4, 16, are searched.")  # fmt: skip
     rows = candidate_rows(values)
     edited = st.data_editor(rows, num_rows="dynamic", hide_index=True, key="candidates", column_config=_columns(rows),
-                            alt="The candidates of the plan file")  # fmt: skip
+                            placeholder="", alt="The candidates of the plan file")  # fmt: skip
     limits = quota_rows(values)
     with st.expander("Limits over several candidates", expanded=bool(limits)):
         columns = {
@@ -107,7 +107,7 @@ def editor(values: Mapping[str, Any]) -> tuple[str, ...]:
         }
         quotas = st.data_editor(limits or [{QUOTA: None, TOGETHER: None, MOST: None}], num_rows="dynamic",
                                 hide_index=True, key="quotas", column_config=columns,
-                                alt="Limits over several candidates")  # fmt: skip
+                                placeholder="", alt="Limits over several candidates")  # fmt: skip
     return (*candidate_changes(values, edited), *quota_changes(values, quotas))
 
 
