@@ -13,6 +13,7 @@ PAGES: Final = (
     ("what_if.py", "What if", ":material/tune:"),
     ("compare.py", "Compare", ":material/compare_arrows:"),
     ("optimise.py", "Optimise", ":material/savings:"),
+    ("budget.py", "Budget", ":material/request_quote:"),
     ("calibration.py", "Calibration", ":material/speed:"),
 )
 """File in :mod:`views`, title and icon of each page, in the order of the menu; the first is the one that opens."""

@@ -20,12 +20,12 @@ def ways_to_buy(scenario: Scenario, fleet: str, instance_type: str) -> dict[str,
     """
     spec = scenario.fleets[fleet]
     own = spec.purchase.plan
-    found: dict[str, str] = {own: _said(PLAN_BY_PRICE_TYPE[own], None)}
+    found: dict[str, str] = {own: plan_words(PLAN_BY_PRICE_TYPE[own], None)}
     for row in shipped_catalogue().by_type.get(instance_type, ()):
         plan = PLAN_BY_PRICE_TYPE.get(row.price_type)
         price = None if plan is None else _price(row, spec.provider, spec.region)
         if plan is not None and price is not None and plan.kind not in ("serverless", "capacity_block"):
-            found[row.price_type] = _said(plan, price.usd_per_hour)
+            found[row.price_type] = plan_words(plan, price.usd_per_hour)
     return found
 
 
@@ -58,12 +58,12 @@ def _price(row: Price, provider: str | None, region: str | None) -> Price | None
         return None
 
 
-def _said(plan: PurchasePlan, usd_per_hour: float | None) -> str:
+def plan_words(plan: PurchasePlan, usd_per_hour: float | None) -> str:
     """A way to buy in words.
 
-    >>> _said(PLAN_BY_PRICE_TYPE["cud_1y"], 0.445304), _said(PLAN_BY_PRICE_TYPE["on_demand"], None)
+    >>> plan_words(PLAN_BY_PRICE_TYPE["cud_1y"], 0.445304), plan_words(PLAN_BY_PRICE_TYPE["on_demand"], None)
     ('committed use, 1 year · $0.445/h', 'on demand')
-    >>> _said(PLAN_BY_PRICE_TYPE["savings_plan_compute_3y_all_upfront"], None)
+    >>> plan_words(PLAN_BY_PRICE_TYPE["savings_plan_compute_3y_all_upfront"], None)
     'savings plan (compute), 3 years, all upfront'
     """
     words = plan.kind.replace("_", " ") + (f" ({plan.scope.replace('_', ' ')})" if plan.scope else "")

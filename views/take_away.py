@@ -14,7 +14,7 @@ class Download(NamedTuple):
     label: str
     name: str
     mime: str
-    content: Callable[[], str]
+    content: Callable[[], str | bytes]
     """Written when it is asked for."""
 
 
