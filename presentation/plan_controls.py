@@ -127,7 +127,7 @@ def filled_rows(values: Mapping[str, Any]) -> list[dict[str, str]]:
     """The same to read: columns that say something, empty cells as dashes."""
     rows = candidate_rows(values)
     kept = [column for column in COLUMNS[1:] if any(row[column] is not None for row in rows)]
-    return [{column: "–" if row[column] is None else str(row[column]) for column in kept} for row in rows]
+    return [{column: "–" if row[column] is None else _written(row[column]) for column in kept} for row in rows]
 
 
 def _row(candidate: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +136,9 @@ def _row(candidate: Mapping[str, Any]) -> dict[str, Any]:
         value: Any = candidate
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
-        row[column] = value if column in (PRICE, MOST) else _text(value)
+        # A price is a fraction, or a table of whole dollars would take no cents.
+        numeric = isinstance(value, int | float) and column in (PRICE, MOST)
+        row[column] = float(value) if numeric and column == PRICE else value if numeric else _text(value)
     by_workload = candidate.get("profiles")
     if row[PROFILE] is None and by_workload:
         row[PROFILE] = _text(by_workload)
@@ -230,6 +232,10 @@ def _profile_edits(before: str | None, now: str | None) -> Iterator[tuple[str, A
 def _by_workload(text: str) -> Any:
     """``short: 5, long: 2`` as a mapping; what is none stays what it is, for the door to refuse."""
     return _read(f"{{{text.strip('{}')}}}" if ":" in text else text)
+
+
+def _written(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _cell(row: Row, column: str) -> Any:
