@@ -108,7 +108,7 @@ def asked_of(files: Files, options: Options) -> Question:
     InputError
         With everything that is wrong with the files and the options, in the words of the command line.
     """
-    check_uploads({name: content for name, content in (one for one in (files.demand, files.prices, files.tags) if one)})
+    check_uploads(dict(one for one in (files.demand, files.prices, files.tags) if one is not None))
     with tempfile.TemporaryDirectory(prefix="headroom-") as name:
         folder = Path(name)
 
@@ -200,8 +200,9 @@ def cards(answer: StudyAnswer) -> list[Card]:
         mean = past.mean
         best = past.best_lookback
         below = f"best lookback {mean[str(best)]:.1%}" if best else past.note
-        cells.append(Card("On your past", f"{mean[RECOMMENDED]:.1%}", f"{below}, hindsight {mean[HINDSIGHT]:.1%}",
-                          "Committed on what was known then, paid with what came: share of all on demand."))  # fmt: skip
+        below = f"{below}, hindsight {mean[HINDSIGHT]:.1%}"
+        help = "Committed on what was known then, paid with what came: share of all on demand."
+        cells.append(Card("On this past", f"{mean[RECOMMENDED]:.1%}", below, help))
     if study.waiting is not None and study.waiting.now_usd > 0:
         worth = study.waiting.value_usd / study.waiting.now_usd
         cells.append(Card("Waiting a month", ("saves " if worth > 0 else "costs ") + per_cent(abs(worth)),

@@ -6,6 +6,7 @@ is; what it gives after that is nobody's.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -98,6 +99,6 @@ class Work(Generic[Given]):
         except Exception as error:
             if self.state == "running":
                 self.words, self.state = f"{type(error).__name__}: {error}", "failed"
-            raise
+            logging.getLogger(__name__).exception("work beside the page failed")
         finally:
             self._ended.set()

@@ -27,7 +27,7 @@ from presentation.budget_controls import (
 from presentation.budget_downloads import budget_files, packed
 from presentation.budget_run import SENSITIVITY_STAGES, STAGES, Answer, Forecasts, answered, moved
 from presentation.controls import lines_of, tooltip
-from presentation.door import Workspace, edited_yaml, workspace
+from presentation.door import Given, Workspace, edited_yaml, workspace
 from presentation.downloads import figures_html
 from presentation.library import shipped
 from presentation.plan_run import key_of
@@ -190,10 +190,11 @@ def _unanswered(asking: Asking) -> Answer | None:
                 icon=":material/info:")  # fmt: skip
     if last is None:
         _before(asking.question)
+        st.code(_asked(asking.space.given, asking.overrides), language="bash", wrap_lines=True)
     return last
 
 
-def _answered(given: Any, overrides: tuple[str, ...], forecaster: Forecasts, watch: Any) -> Answer:
+def _answered(given: Given, overrides: tuple[str, ...], forecaster: Forecasts, watch: Any) -> Answer:
     return answered(given, overrides, watch, forecaster)
 
 
@@ -311,9 +312,14 @@ def _purchases(budget: Budget, figures: dict[str, Any]) -> None:
         st.dataframe(months, hide_index=True, column_config=form, height=260, alt=charts.fan_alt(budget.months))
 
 
+def _asked(given: Given, overrides: tuple[str, ...]) -> str:
+    """The same by the command line."""
+    return command(f"scenarios/{given.name}" if given.home else given.name, overrides)
+
+
 def _take_away(asking: Asking, name: str, overrides: tuple[str, ...], budget: Budget, figures: dict[str, Any]) -> None:
     given = asking.space.given
-    asked = command(f"scenarios/{name}" if given.home else name, overrides)
+    asked = _asked(given, overrides)
     stem = name.rsplit(".", 1)[0]
 
     def file(wanted: str) -> str:

@@ -30,7 +30,11 @@ WORK: Final = "budget_study"
 
 TABS: Final = ("What to promise", "Risks", "Report")
 
+AT_ONCE_S: Final = 8.0
+"""How long the page waits for the study of the shipped demand, which takes some seconds and begins by itself."""
+
 _LINK: Final[Any] = "query-params"
+_BESIDE: Final = {"mean": "nothing"}
 _LADDERS: Final = ("", "1mo", "3mo", "6mo")
 
 
@@ -53,13 +57,13 @@ def study_page() -> None:
         st.markdown("#### This demand cannot be studied yet")
         show(error)
         return
-    _page(files, options, question)
+    _page(files, options, question, automatic=demand == _shipped())
 
 
 def _demand() -> tuple[str, bytes] | None:
     """The table of demand: the one that is shipped, or one's own."""
     where = st.selectbox("Demand, instances by hour", (SHIPPED, UPLOAD), key="demand", bind=_LINK,
-                         help="CSV with timestamp (UTC), pool and demand; other names that say the same do, too.")  # fmt: skip
+                         help="CSV with timestamp (UTC), pool and demand; names that mean the same do.")  # fmt: skip
     if where == SHIPPED:
         st.caption("Real: two kinds of virtual machines over three years, as daily means times the shape of a week.")
         return _shipped()
@@ -75,12 +79,13 @@ def _shipped() -> tuple[str, bytes]:
 def _options() -> tuple[Options, tuple[str, bytes] | None, tuple[str, bytes] | None]:
     """What the controls ask; a price list and tags, where there are any."""
     by = st.segmented_control("Prices are", (RATIO, LIST), default=RATIO, key="prices_by", bind=_LINK, required=True)
-    prices, plans, provider, region = None, (), "", ""
+    prices, provider, region = None, "", ""
+    plans: tuple[str, ...] = ()
     ratio: float | None = None
     term, on_demand = "1y", 0.0
     if by == RATIO:
         ratio = st.slider("Promised costs, % of on demand", 10, 95, 70, 1, key="ratio", bind=_LINK,
-                          help="An instance that is promised is paid for in every hour, used or not.") / 100  # fmt: skip
+                          help="A promised instance is paid for in every hour, used or not.") / 100  # fmt: skip
         term = st.segmented_control("Term", ("1y", "3y"), default="1y", key="term", bind=_LINK, required=True) or "1y"
         on_demand = st.number_input("On demand, USD/h; 0: not known", 0.0, 1000.0, 0.0, key="on_demand", bind=_LINK,
                                     help="With it amounts are dollars.")  # fmt: skip
@@ -94,7 +99,7 @@ def _options() -> tuple[Options, tuple[str, bytes] | None, tuple[str, bytes] | N
         provider = left.text_input("Provider", key="provider", bind=_LINK, max_chars=40)
         region = right.text_input("Region", key="region", bind=_LINK, max_chars=60)
     risk = st.segmented_control("Beside the mean", ("mean", "regret", "cost"), default="mean", key="study_risk",
-                                bind=_LINK, required=True, format_func=lambda name: "nothing" if name == "mean" else name,
+                                bind=_LINK, required=True, format_func=lambda name: _BESIDE.get(name, name),
                                 help="regret holds back where demand may shrink; cost buys more.")  # fmt: skip
     weight = 0.5
     if risk != "mean":
@@ -118,9 +123,12 @@ def _question(files: Files, options: Options) -> Question:
     return asked_of(files, options)
 
 
-def _page(files: Files, options: Options, question: Question) -> None:
+def _page(files: Files, options: Options, question: Question, *, automatic: bool) -> None:
     key = key_of(files, options)
     answer: StudyAnswer | None = works.collected(WORK, key)
+    if answer is None and automatic:
+        with st.spinner("Working it out …"):
+            answer = works.awaited(WORK, key, partial(studied, files, options), look.STAGES, AT_ONCE_S)
     if answer is None:
         _unanswered(files, options, question, key)
         return

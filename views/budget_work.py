@@ -59,6 +59,15 @@ def collected(name: str, key: str) -> Any | None:
     return known(key)
 
 
+def awaited(name: str, key: str, task: Callable[[Watch], Any], steps: int, seconds: float) -> Any | None:
+    """Begin work that was not begun for this question, and wait so long for its answer; None if it takes longer."""
+    under = st.session_state.get(name)
+    if under is None or under[0] != key:
+        begin(name, key, task, steps)
+        st.session_state[name][1].wait(seconds)
+    return collected(name, key)
+
+
 def watched(name: str, key: str, stopped: str) -> None:
     """How far the work is, with a button that stops it; or why it has no answer.
 
@@ -87,9 +96,9 @@ def watched(name: str, key: str, stopped: str) -> None:
 @st.fragment(run_every=EVERY_S)
 def _watch(name: str) -> None:
     under = st.session_state.get(name)
-    if under is None or under[1].state != "running":
+    if not running(name):
         st.rerun()
-        return
+    assert under is not None, "a rerun ends this one"
     work: Work[Any] = under[1]
     words, button = st.columns((5, 1), vertical_alignment="center")
     words.progress(work.share, f"{work.said[:1].upper()}{work.said[1:]}")
