@@ -47,7 +47,7 @@ def fleets_alt(plan: Plan) -> str:
         spent = list(plan.usd_by_hour)
         dearest, cheapest = spent.index(max(spent)), spent.index(min(spent))
         held = instances_by_candidate(plan)
-        for what, t in (("Dearest", dearest), ("cheapest", cheapest)):
+        for what, t in (("Dearest", dearest), ("Cheapest", cheapest)):
             running = ", ".join(f"{counts[t]} {name}" for name, counts in held.items() if counts[t]) or "nothing"
             words += f" {what} hour {plan.hours[t]}: {running} for {usd(spent[t])}."
     return words
@@ -76,7 +76,7 @@ def _hours_chart(plan: Plan) -> Figure:
         figure.add_trace(go.Scatter(x=places, y=rates, name=f"{name}, asked", line=line, mode="lines",
                                     hovertemplate="%{y:.3s} requests/s", showlegend=False), row=2, col=1)  # fmt: skip
         if len(plan.demand_rps) <= _MOST_NAMED:
-            figure.add_annotation(x=places[len(places) // 3], y=rates[len(places) // 3], text=name, showarrow=False,
+            figure.add_annotation(x=places[0], y=rates[0], text=name, showarrow=False, xanchor="left",
                                   yanchor="bottom", font={"size": 11}, row=2, col=1)  # fmt: skip
     laid_out(figure, "Instances hour by hour, and what is asked", "", "", height=PLAN_HEIGHT_PX)
     figure.update_layout(barmode="stack", bargap=0.08)

@@ -256,7 +256,7 @@ def _fleets(tab: Any, asking: Asking, plan: Plan, frontiers: Sequence[Frontier],
                 _ask_frontier(asking, plan, running=running)
         columns = {"by hour": st.column_config.BarChartColumn("by hour", y_min=0) if len(plan.hours) > 1 else None,
                    "USD/month": st.column_config.NumberColumn(format="$%,.0f")}  # fmt: skip
-        st.dataframe(look.fleet_rows(plan), hide_index=True, column_config=columns, alt=charts.fleets_alt(plan))
+        st.dataframe(look.fleet_rows(plan), hide_index=True, column_config=columns, alt="The fleets")
         for frontier in frontiers:
             with st.expander(f"Cost against {frontier.kind}, as a table"):
                 st.table(_safe(look.frontier_rows(frontier)))
