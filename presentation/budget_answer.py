@@ -74,16 +74,16 @@ def cards(budget: Budget, before: Budget | None) -> list[Card]:
     return [
         Card("Expected cost", usd(total.effective.mean), span_words(budget),
              "Mean of all futures: effective cost, promises spread over the hours of their terms.", change, dearer),
-        Card("8 of 10 futures", f"{short_usd(total.effective.p10)} – {short_usd(total.effective.p90)}",
-             f"{budget.paths} futures were billed hour by hour",
+        Card("8 of 10 futures", f"{short_usd(total.effective.p10)}–{short_usd(total.effective.p90)}",
+             f"{budget.paths} were billed hour by hour",
              "One future in ten is cheaper than the first, one in ten dearer than the second.", reach, wider),
-        Card("Saved by promises", signed_usd(saved).removeprefix("+") if saved else "$0",
+        Card("Saved", signed_usd(saved).removeprefix("+") if saved else "$0",
              f"{percent(abs(share))} {'less' if saved >= 0 else 'more'} than all on demand",
              "Mean against the same fleets all on demand; below zero the promises lose."),
-        Card("Covered", percent(total.coverage), used,
-             "Share of the usage, at list prices, that promises cover."),
-        Card("Not used", usd(total.unused_usd), f"{usd(upfront)} is paid upfront" if upfront else "nothing upfront",
-             "What is promised, paid for and not used: its own line in the bill, and nobody's until it is shared out."),
+        Card("Not used", usd(total.unused_usd), f"{percent(total.coverage)} covered, {used}" + (
+             f"; {usd(upfront)} upfront" if upfront else ""),
+             "What is promised, paid for and not used: its own line in the bill, and nobody's until it is shared out. "
+             "Covered is the share of the usage, at list prices, that promises cover."),
     ]  # fmt: skip
 
 
@@ -182,5 +182,6 @@ def history_rows(budget: Budget) -> list[dict[str, str]]:
 
 
 def page_markdown(budget: Budget) -> str:
-    r"""The page for a finance team, with dollars that no one takes for a formula."""
-    return report(budget, figures=False).replace("$", r"\$")
+    r"""The page for a finance team, with headings below the page's own, and dollars that no one takes for a formula."""
+    text = report(budget, figures=False).replace("$", r"\$")
+    return "\n".join(f"###{line}" if line.startswith("#") else line for line in text.split("\n"))

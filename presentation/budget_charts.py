@@ -34,6 +34,7 @@ WEEKS_BACK: Final = 104
 _WEEK_H: Final = 168
 _DARK_FILL: Final = 0.30
 _FILL: Final = 0.16
+_MOST_TICKS: Final = 7
 _MOST_SHARES: Final = 9
 """Bars of one tag that have room."""
 
@@ -145,15 +146,16 @@ def fan_chart(months: Sequence[Period], *, promised: bool, dollars: bool = True)
     x = [month_text(month.name) for month in months]
     low, middle, high = (np.array([getattr(month.effective, key) for month in months]) for key in ("p10", "p50", "p90"))
     _band(figure, x, low, high, "8 of 10 futures", _FILL + 0.06)
-    figure.add_scatter(x=x, y=middle, mode="lines+markers", name="middle future", hovertemplate=_amount(dollars),
+    figure.add_scatter(x=x, y=middle, mode="lines+markers", name="middle", hovertemplate=_amount(dollars),
                        line={"color": ACCENT, "width": 2.5}, marker={"size": 6},
                        customdata=np.stack([low, high], axis=1))  # fmt: skip
     if promised:
         figure.add_scatter(x=x, y=[month.without_usd for month in months], mode="lines+markers",
-                           name="all on demand, mean", line={"color": LIMIT, "width": 1.5, "dash": "dash"},
+                           name="all on demand", line={"color": LIMIT, "width": 1.5, "dash": "dash"},
                            marker={"size": 5, "symbol": "square"}, hovertemplate=_amount(dollars))  # fmt: skip
     laid_out(figure, "What the months cost", "month", "USD a month, effective" if dollars else "effective cost a month")
     figure.update_yaxes(rangemode="tozero", tickformat="$~s" if dollars else "~s")
+    figure.update_xaxes(tickangle=0, nticks=_MOST_TICKS)
     return figure
 
 
@@ -173,9 +175,9 @@ def coverage_chart(months: Sequence[Period], total: Period, *, dollars: bool = T
     figure = go.Figure()
     x = [month_text(month.name) for month in months]
     parts = (
-        ("promised and used", ACCENT, "", [month.used_usd for month in months]),
+        ("used", ACCENT, "", [month.used_usd for month in months]),
         ("on demand", SERIES[1], "", [month.on_demand_usd for month in months]),
-        ("promised, not used", LIMIT, "/", [-month.unused_usd for month in months]),
+        ("not used", LIMIT, "/", [-month.unused_usd for month in months]),
     )
     for name, colour, pattern, amounts in parts:
         if any(amounts):
@@ -188,6 +190,7 @@ def coverage_chart(months: Sequence[Period], total: Period, *, dollars: bool = T
         title = f"Promises cover {percent(total.coverage)}, and {percent(total.utilisation)} of them is used"
     laid_out(figure, title, "month", "USD a month, mean" if dollars else "cost a month, mean")
     figure.update_layout(barmode="relative", bargap=0.2)
+    figure.update_xaxes(tickangle=0, nticks=_MOST_TICKS)
     figure.update_yaxes(tickformat="$~s" if dollars else "~s")
     return figure
 
@@ -224,7 +227,7 @@ def tornado_chart(found: Sequence[Sensitivity]) -> Figure:
     laid_out(figure, f"What moves the {usd(base)}", "USD, mean of the whole budget; promises stay as they are", "")
     reach = max((one.reach_usd for one in found), default=1.0)
     ends = [variant.usd for one in found for variant in (one.low, one.high) if variant.usd is not None] or [base]
-    figure.update_xaxes(range=[min(*ends, base) - 0.6 * reach, max(*ends, base) + 0.6 * reach], tickformat="$~s")
+    figure.update_xaxes(range=[min(*ends, base) - 0.85 * reach, max(*ends, base) + 0.85 * reach], tickformat="$~s")
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_layout(barmode="overlay", bargap=0.35, hovermode="closest")
     return figure
@@ -253,13 +256,13 @@ def shares_chart(budget: Budget) -> Figure:
 
     tags = [tag for tag in budget.shares if tag != "workload" or len(budget.shares) == 1]
     figure = go.Figure()
-    for number, tag in enumerate(tags):
+    for tag in tags:
         shares = budget.shares[tag][:_MOST_SHARES]
         mean = np.array([one.effective.mean for one in shares])
         own = [one.value != NOBODY for one in shares]
         figure.add_bar(
             y=[[tag] * len(shares), [one.value.strip("()") for one in shares]], x=mean, orientation="h", name=tag,
-            marker={"color": [shade(SERIES[number % 4] if mine else LIMIT, 0.85) for mine in own],
+            marker={"color": [shade(ACCENT if mine else LIMIT, 0.85) for mine in own],
                     "line": {"width": 0},
                     "pattern": {"shape": ["" if mine else "/" for mine in own], "size": 6, "solidity": 0.5}},
             error_x={"type": "data", "symmetric": False, "thickness": 1.2, "color": QUIET,
@@ -267,13 +270,16 @@ def shares_chart(budget: Budget) -> Figure:
                      "arrayminus": [max(one.effective.mean - one.effective.p10, 0) for one in shares]},
             text=[f"{usd(amount)} ({percent(amount / budget.total.effective.mean)})" for amount in mean],
             textposition="inside", insidetextanchor="start", textangle=0,
+        insidetextfont={"color": "white", "size": 11},
             hovertemplate="%{text}<extra></extra>", showlegend=False,
         )  # fmt: skip
     laid_out(figure, f"Who pays: by {' and by '.join(tags)}", "USD, mean of the whole budget; lines: 8 of 10 futures",
              "")  # fmt: skip
     figure.update_xaxes(tickformat="$~s", rangemode="tozero")
     figure.update_yaxes(autorange="reversed")
-    figure.update_layout(hovermode="closest", bargap=0.25, margin={"t": 34})
+    figure.update_layout(
+        hovermode="closest", bargap=0.25, margin={"t": 34}, uniformtext={"minsize": 10, "mode": "hide"}
+    )
     return figure
 
 
@@ -297,6 +303,7 @@ def rules_chart(shares: Mapping[str, float], title: str, chosen: str) -> Figure:
         y=order, x=[100 * shares[name] for name in order], orientation="h", showlegend=False,
         marker={"color": [shade(ACCENT if name == chosen else QUIET, 0.85) for name in order], "line": {"width": 0}},
         text=[f"{shares[name]:.1%}" for name in order], textposition="inside", insidetextanchor="start", textangle=0,
+        insidetextfont={"color": "white", "size": 11},
         hovertemplate="%{y}: %{x:.1f}%<extra></extra>",
     )  # fmt: skip
     figure.add_vline(100, line={"color": QUIET, "dash": "dash", "width": 1.2})

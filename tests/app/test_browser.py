@@ -30,8 +30,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 START_S = 90
 ANSWER_MS = 60_000
+BUDGET_MS = 240_000
+"""A budget takes half a minute on a machine with nothing else to do."""
 
-PROBES = re.compile(r"/(compare|calibration)/_stcore/(health|host-config)$")
+PROBES = re.compile(r"/(compare|calibration|budget)/_stcore/(health|host-config)$")
 """Streamlit looks for its server under the address of the page before it looks at the root: not found, and told so."""
 
 
@@ -211,6 +213,7 @@ def test_every_chart_says_in_words_what_it_shows(browser: Any, address: str) -> 
         ("what_if", "/?load=110&instances=5"),
         ("compare", "/compare"),
         ("calibration", "/calibration?profile_a=bert-base-torch-int8-cpu"),
+        ("commitments", "/budget?way=Demand+alone"),
     ],
 )
 def test_every_page_is_quiet_in_light_and_in_dark(
@@ -224,3 +227,41 @@ def test_every_page_is_quiet_in_light_and_in_dark(
     page.screenshot(path=folder / f"{name}-{scheme}.png")
     watched.is_quiet()
     page.close()
+
+
+def test_a_budget_is_worked_out_and_taken_away(browser: Any, address: str, tmp_path: Path) -> None:
+    """What is known at once, the run, every part of the answer, light and dark, and the bill as a file."""
+    folder = Path(os.environ.get("HEADROOM_SCREENSHOTS") or tmp_path)
+    watched = Watched(browser)
+    page = watched.at(f"{address}/budget?futures=20")
+    page.get_by_label(re.compile("requests a second in the last year")).first.wait_for(timeout=ANSWER_MS)
+    page.get_by_role("button", name="Work it out").click()
+    page.get_by_role("button", name="Stop").first.wait_for(timeout=ANSWER_MS)
+    page.get_by_label("Expected cost").or_(page.get_by_text("Expected cost")).first.wait_for(timeout=BUDGET_MS)
+    page.get_by_label(re.compile("How the mean moves")).first.wait_for(timeout=BUDGET_MS)
+    watched.settled()
+    ends = [box["y"] + box["height"] for box in (one.bounding_box() for one in page.locator(".js-plotly-plot").all())
+            if box is not None and box["height"]]  # fmt: skip
+    assert max(ends) <= 900
+    page.wait_for_timeout(700)  # the charts fade in
+    page.screenshot(path=folder / "budget-light.png")
+    for tab in ("Demand and fleet", "Purchases and risks", "Report"):
+        page.get_by_role("tab", name=tab).click()
+    page.get_by_test_id("stPopover").get_by_role("button").first.click()
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="Bill by month").click()
+    saved = tmp_path / "budget.csv"
+    taken.value.save_as(saved)
+    assert "EffectiveCost" in saved.read_text(encoding="utf-8").splitlines()[0]
+    watched.is_quiet()
+    page.close()
+    for scheme, width, height in (("dark", 1440, 900), ("light", 1024, 768)):
+        again = Watched(browser, scheme=scheme, width=width, height=height)
+        page = again.at(f"{address}/budget?futures=20")
+        page.get_by_label(re.compile("How the mean moves")).first.wait_for(timeout=BUDGET_MS)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+        page.wait_for_timeout(700)
+        if scheme == "dark":
+            page.screenshot(path=folder / "budget-dark.png")
+        again.is_quiet()
+        page.close()

@@ -31,12 +31,12 @@ def test_the_verdict_is_the_mean_the_deciles_and_the_promise() -> None:
 
 def test_cards_add_up() -> None:
     cards = {card.label: card for card in look.cards(small().budget, None)}
-    assert ["Expected cost", "8 of 10 futures", "Saved by promises", "Covered", "Not used"] == list(cards)
+    assert ["Expected cost", "8 of 10 futures", "Saved", "Not used"] == list(cards)
     assert "Jan 27 to Feb 27, 2 months" == cards["Expected cost"].below
     assert not cards["Expected cost"].change
-    assert cards["Saved by promises"].below.endswith("less than all on demand")
+    assert cards["Saved"].below.endswith("less than all on demand")
     none = {card.label: card for card in look.cards(small(bare=True).budget, None)}
-    assert ("0%", "nothing is promised") == (none["Covered"].value, none["Covered"].below)
+    assert ("$0.00", "0% covered, nothing is promised") == (none["Not used"].value, none["Not used"].below)
 
 
 def test_a_change_is_held_against_the_file_as_it_is() -> None:
@@ -78,8 +78,8 @@ def test_what_is_not_used_stands_apart_below_zero() -> None:
     budget = small().budget
     figure = charts.coverage_chart(budget.months, budget.total)
     parts = {trace.name: np.array(trace.y, dtype=float) for trace in figure.data}
-    assert (parts["promised, not used"] < 0).all()
-    above = parts["promised and used"] + parts["on demand"] - parts["promised, not used"]
+    assert (parts["not used"] < 0).all()
+    above = parts["used"] + parts["on demand"] - parts["not used"]
     assert above == pytest.approx([month.effective.mean for month in budget.months])
     assert "Promises cover" in figure.layout.title.text
     bare = small(bare=True).budget
