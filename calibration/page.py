@@ -6,6 +6,7 @@ A page is a list of lines; a :class:`Heading` among them is bold on a terminal a
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -16,6 +17,9 @@ WIDTH: Final = 100
 
 BAR: Final = 16
 """Columns of the longest bar in a table."""
+
+LEAST_TEXT: Final = 10
+"""Columns that a text in a table keeps when the table is too wide."""
 
 
 class Heading(str):
@@ -73,25 +77,51 @@ def in_bytes(size: float) -> str:
     return f"{significant(size)} GiB"
 
 
-def table(rows: Sequence[Sequence[str]], align: str, *, gap: str = "  ") -> list[str]:
+def table(rows: Sequence[Sequence[str]], align: str, *, gap: str = "  ", width: int = 0) -> list[str]:
     """Lay rows out in columns: ``align`` has an ``l`` or an ``r`` for each; the first row heads them.
+
+    With a ``width``, what is wider goes on in the next line: the longest texts on the left are broken.
 
     >>> for line in table([("batch", "ms", ""), ("1", "5.20", "x"), ("16", "40.1", "xx")], "rrl"):
     ...     print(line)
     batch    ms
         1  5.20  x
        16  40.1  xx
+    >>> table([("plan", "used"), ("reserved_1y_no_upfront", "97%")], "lr", width=20)
+    ['plan          used', 'reserved_1y_   97%', 'no_upfront']
     """
+    laid_out: list[tuple[tuple[str, ...], ...]] = [tuple((cell,) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    over = sum(widths) + len(gap) * (len(widths) - 1) - width if width else 0
+    texts = sorted((place for place, side in enumerate(align) if side == "l"), key=lambda place: -widths[place])
+    for place in texts:
+        if over <= 0:
+            break
+        most = max(LEAST_TEXT, widths[place] - over)
+        laid_out = [(*row[:place], _broken(row[place][0], most), *row[place + 1 :]) for row in laid_out]
+        narrower = max(len(piece) for row in laid_out for piece in row[place])
+        over -= widths[place] - narrower
+        widths[place] = narrower
     lines = []
-    for index, row in enumerate(rows):
-        cells = [
-            cell.rjust(width) if side == "r" else cell.ljust(width)
-            for cell, width, side in zip(row, widths, align, strict=True)
-        ]
-        line = gap.join(cells).rstrip()
-        lines.append(Heading(line) if index == 0 else line)
+    for index, row in enumerate(laid_out):
+        for cells in zip_longest(*row, fillvalue=""):
+            sides = zip(cells, widths, align, strict=True)
+            padded = (cell.rjust(most) if side == "r" else cell.ljust(most) for cell, most, side in sides)
+            line = gap.join(padded).rstrip()
+            lines.append(Heading(line) if index == 0 else line)
     return lines
+
+
+def _broken(text: str, width: int) -> tuple[str, ...]:
+    """A text in lines: after a space, hyphen, underscore or slash where there is one."""
+    lines = [""]
+    for word in re.split(r"(?<=[ _/-])", text):
+        if len((lines[-1] + word).rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += word
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return tuple(line.rstrip() for line in lines)
 
 
 def paragraph(text: str, *, mark: str = "", width: int = WIDTH) -> list[str]:

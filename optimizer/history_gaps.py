@@ -106,7 +106,7 @@ def _found(hours: Hours, pools: tuple[str, ...]) -> str:
     longest = sorted(edges.tolist(), key=lambda edge: edge[0] - edge[1])[:_TOLD]
     count = int(everywhere.sum())
     of = ""
-    concerned = [name for name, some in zip(pools, hours.missing.any(axis=0), strict=True) if some]
+    concerned = [pools[at] for at in np.flatnonzero(hours.missing.any(axis=0))]
     if len(concerned) < len(pools):
         of = f" of {', '.join(concerned[:5])}" + (" and others" if len(concerned) > 5 else "")
     places = ", ".join(f"{end - begin} h from {_time(hours.start_h + begin)}" for begin, end in sorted(longest))

@@ -47,6 +47,9 @@ KNOWN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 BLANKS: Final = frozenset({"", "nan", "na", "n/a", "null", "none"})
 """What stands for a demand that is not known, in lower case."""
 
+MOST_DEMAND: Final = 1e12
+"""More than this of anything is a unit gone wrong, or a filler for what is not known."""
+
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _MONEY: Final = re.compile(r"[$€£¥]|\b(?:usd|eur|gbp|jpy)\b", re.IGNORECASE)
 _GROUPED: Final = re.compile(r"[+-]?\d{1,3}(?:[,_' .]\d{3})+(?:[.,]\d+)?|[+-]?\d+,\d+")
@@ -143,7 +146,7 @@ def read_table(
         The file cannot be opened, is empty, or leaves open which column is which.
     """
     with open_text(Path(path), problems) as text:
-        blocks = csv_blocks(start_of_rows(text, problems), problems)
+        blocks = csv_blocks(start_of_rows(text, problems, "It must hold a header and a row of demand."), problems)
         at, rows = next(blocks)
         header = [cell.strip() for cell in rows[0]]
         chosen, notes = _choose(header, rows[1 : 1 + _SAMPLE_ROWS], int(at[0]), columns or {}, where or {}, problems)
@@ -230,7 +233,8 @@ def _number(cell: str) -> float:
     """
     cell = cell.strip()
     if _NUMBER.fullmatch(cell):
-        return float(cell)
+        number = float(cell)
+        return number if number <= MOST_DEMAND else math.inf
     return math.nan if cell.lower() in BLANKS else math.inf
 
 
@@ -241,7 +245,7 @@ def _broken_rule(cell: str) -> tuple[str, str]:
     if _NUMBER.fullmatch(cell):
         if float(cell) < 0:
             return "must not be negative", "Write 0 where nothing was wanted, and leave blank what is not known."
-        return "must be a finite number", "Leave it blank if it is not known."
+        return f"must be at most {MOST_DEMAND:g}", "Check the unit, and leave blank what is not known."
     if _GROUPED.fullmatch(cell):
         return "must be a plain number", "Write 1234.5: a point for decimals, nothing between thousands."
     return "must be a number", "Leave it blank if it is not known."

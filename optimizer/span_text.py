@@ -46,12 +46,17 @@ def in_words(hours: int) -> str:
     """
     years = hours / HOURS_BY_UNIT["y"]
     if years >= 1.25 or hours == HOURS_BY_UNIT["y"]:
-        return _counted(round(years, 1), "year")
+        return counted(round(years, 1), "year")
     for unit, name, least in (("w", "week", 2), ("d", "day", 3)):
         if hours >= least * HOURS_BY_UNIT[unit]:
-            return _counted(round(hours / HOURS_BY_UNIT[unit]), name)
-    return _counted(hours, "hour")
+            return counted(round(hours / HOURS_BY_UNIT[unit]), name)
+    return counted(hours, "hour")
 
 
-def _counted(number: float, name: str) -> str:
-    return f"{number:g} {name}{'s' * (number != 1)}"
+def counted(number: float, name: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "future"), counted(8760, "hour"), counted(1.5, "year")
+    ('1 future', '8,760 hours', '1.5 years')
+    """
+    return f"{number:,.6g} {name}{'s' * (number != 1)}"

@@ -135,7 +135,7 @@ class Start(NamedTuple):
     """All lines from there, that one included."""
 
 
-def start_of_rows(text: TextIO, problems: FileProblems) -> Start:
+def start_of_rows(text: TextIO, problems: FileProblems, remedy: str = "It must hold at least one request.") -> Start:
     """Skip blank lines and ``#`` comments at the head of a file.
 
     Raises
@@ -147,7 +147,7 @@ def start_of_rows(text: TextIO, problems: FileProblems) -> Start:
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             return Start(number, line, chain([line], lines))
-    raise problems.failure(None, "must not be empty", None, "It must hold at least one request.")
+    raise problems.failure(None, "must not be empty", None, remedy)
 
 
 def _lines(text: TextIO, problems: FileProblems) -> Iterator[str]:

@@ -35,7 +35,7 @@ MOST_LINES = 400
 
 HEAVY = {
     *("numpy", "numba", "scipy", "pandas", "pyarrow", "simpy", "joblib", "distributed", "matplotlib", "pydantic"),
-    *("torch", "onnx", "onnxruntime", "jax", "aiohttp", "pynvml"),
+    *("torch", "onnx", "onnxruntime", "jax", "aiohttp", "pynvml", "statsmodels"),
 }
 """Packages that take longer to import than a person waits for ``--help``."""
 

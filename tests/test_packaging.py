@@ -19,8 +19,14 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 PACKAGES: list[str] = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 NAME = canonicalize_name(PROJECT["name"])
-DISTRIBUTION_OF = {"llvmlite": "numba", "pydantic_core": "pydantic", "pynvml": "nvidia-ml-py", "ruamel": "ruamel-yaml"}
-"""What to require for a package that comes under another name, or only ever with another."""
+DISTRIBUTION_OF = {
+    "llvmlite": "numba",
+    "pydantic_core": "pydantic",
+    "pynvml": "nvidia-ml-py",
+    "ruamel": "ruamel-yaml",
+    "zoneinfo": "tzdata",
+}
+"""What to require for a package that comes under another name, only ever with another, or needs another's files."""
 
 FOR_DEVELOPERS = {"test", "bench", "dev"}
 """Extras that serve the repository, not an installed copy."""
@@ -114,7 +120,7 @@ def test_what_the_packages_import_is_what_they_require() -> None:
                 named |= {
                     name.value.split(".")[0] for name in node.args if isinstance(name, ast.Constant) and name.value
                 }
-    foreign = named - sys.stdlib_module_names - set(PACKAGES)
+    foreign = (named - sys.stdlib_module_names - set(PACKAGES)) | (named & set(DISTRIBUTION_OF))
     features = {
         extra: lines for extra, lines in PROJECT["optional-dependencies"].items() if extra not in FOR_DEVELOPERS
     }

@@ -6,17 +6,17 @@ A plan of which no type has a rate stops the budget: whoever named it meant to u
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calibration.problems import InputError, Problem
-from optimizer.commitments.offers import ANY, Market, Offer
+from optimizer.commitments.offers import Market, promises_at
 from simulator.plan_rates import Rate, rates_of
 from simulator.prices import PriceCatalogue, PriceError, find_price, load_catalogue, shipped_catalogue
-from simulator.purchase_plan import PLAN_BY_PRICE_TYPE, PurchasePlan
+from simulator.purchase_plan import PLAN_BY_PRICE_TYPE
 
 if TYPE_CHECKING:
     from optimizer.budget.budget_file import BudgetQuestion
@@ -101,48 +101,12 @@ def offers_of(question: BudgetQuestion) -> Offers:
     market = Market(
         pools=tuple(one.name for one in types),
         on_demand_usd=np.array([one.usd_per_hour for one in types]),
-        offers=(*_of_instances(found), *_of_dollars(found)),
+        offers=promises_at((one.name, rate) for one, rate in found),
         in_dollars=True,
         missing=tuple(missing),
         notes=tuple(dict.fromkeys(notes)),
     )
     return Offers(types, market, tuple(missing))
-
-
-def _of_instances(found: Sequence[tuple[InstanceType, Rate]]) -> Iterator[Offer]:
-    for one, rate in found:
-        if rate.plan.kind in {"reserved", "committed_use"}:
-            yield Offer(
-                plan=rate.plan.price_type,
-                kind="instances",
-                pool=one.name,
-                term_h=rate.plan.term_h,
-                usd_per_hour=rate.usd_per_hour,
-                upfront_usd=rate.upfront_usd,
-                source=rate.price.describe(),
-            )
-
-
-def _of_dollars(found: Sequence[tuple[InstanceType, Rate]]) -> Iterator[Offer]:
-    """Savings plans and spend commitments: one of each plan and provider, and of a narrow one of each family."""
-    groups: dict[tuple[PurchasePlan, str, str, str], dict[str, Rate]] = {}
-    for one, rate in found:
-        if rate.plan.kind not in {"reserved", "committed_use"}:
-            narrow = rate.plan.scope == "ec2_instance"
-            family, region = (one.listed.split(".")[0], one.region) if narrow else ("", "")
-            groups.setdefault((rate.plan, one.provider, family, region), {})[one.name] = rate
-    for (plan, _, family, _), rates in groups.items():
-        yield Offer(
-            plan=f"{plan.price_type} {family}".strip(),
-            kind="spend",
-            pool=ANY,
-            term_h=plan.term_h,
-            usd_per_hour=1.0,
-            upfront_usd=plan.term_h * max(rate.upfront_share for rate in rates.values()),
-            rates={pool: rate.usd_per_hour for pool, rate in rates.items()},
-            wide=not family,
-            source=next(iter(rates.values())).price.describe(),
-        )
 
 
 def _types(question: BudgetQuestion, catalogues: tuple[PriceCatalogue, ...]) -> list[InstanceType]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from optimizer.budget.budget_spec import LimitsSpec, RiskSpec
 from optimizer.commitments.offers import Market, Offer
 from optimizer.commitments.rules import units_by_rule
-from simulator.commitment import Commitment, Reservation, SpendCommitment
+from simulator.commitment import Commitment
 from simulator.purchase_plan import HOURS_PER_YEAR
 
 Floats = npt.NDArray[np.float64]
@@ -68,15 +68,7 @@ class Bought:
     @property
     def commitment(self) -> Commitment:
         """The same for the ledger."""
-        offer = self.offer
-        if offer.kind == "instances":
-            return Reservation(
-                self.name, offer.pool, self.units, offer.usd_per_hour, self.start_h, offer.term_h, offer.upfront_usd
-            )
-        share = min(1.0, offer.upfront_usd / offer.term_h)
-        return SpendCommitment(
-            self.name, self.units, dict(offer.rates), self.start_h, offer.term_h, share, wide=offer.wide
-        )
+        return self.offer.commitment(self.name, self.units, self.start_h)
 
 
 Buyer = Callable[[Needs], tuple[Bought, ...]]

@@ -13,7 +13,16 @@ from optimizer.budget.budget import Period
 from optimizer.budget.of_study import UNIT, Year
 from optimizer.budget.report import table
 from optimizer.commitments.backtest import HINDSIGHT, RECOMMENDED
-from optimizer.commitments.page import RULES, layer_rows, other_terms, risk_words, shown_notes, untested, waiting_words
+from optimizer.commitments.page import (
+    RULES,
+    layer_rows,
+    other_terms,
+    risk_words,
+    shown_notes,
+    untested,
+    waiting_words,
+    why_nothing,
+)
 from optimizer.commitments.study import Study
 from optimizer.span_text import in_words
 from optimizer.wording import usd, usd_per_hour
@@ -96,7 +105,7 @@ def _answer(study: Study, year: Year, amount: Callable[[float], str]) -> list[st
 def _what(study: Study) -> str:
     bought = study.recommendation.bought
     if not bought:
-        return "Buy nothing ahead: everything on demand is expected to be cheapest."
+        return f"Buy nothing ahead: {why_nothing(study)}."
     count = sum(one.units for one in bought if one.offer.kind == "instances" and one.start_h == 0)
     spend = sum(one.units for one in bought if one.offer.kind == "spend" and one.start_h == 0)
     parts = [f"{count:,.10g} instances"] if count else []

@@ -9,14 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
+import numpy as np
+
 from calibration.command_line import key_and_value
 from calibration.problems import InputError, Problem
 from optimizer.commitments.offers import Market, market_by_prices, market_by_ratio
 from optimizer.commitments.program import RiskMeasure
 from optimizer.commitments.recommend import Preferences
+from optimizer.forecast.futures import LEAST_FUTURES
 from optimizer.forecast.levels import DAY_H, LEAST_DAYS
 from optimizer.history import History, load_history
-from optimizer.span_text import hours_of
+from optimizer.span_text import hours_of, in_words
 from simulator.price_cells import option_problem
 
 if TYPE_CHECKING:
@@ -27,6 +30,15 @@ T = TypeVar("T")
 
 LONGEST_AHEAD_H: Final = 2 * 8_760
 """Purchases begin at most so long after the history: nothing says what is wanted then."""
+
+MOST_STEPS: Final = 53
+"""A ladder has at most so many dates in the longest term: more make the program large and the answer no better."""
+
+LARGEST_QUESTION: Final = 500_000_000
+"""Instances wanted, over pools, hours and the fewest scenarios: 4 GB."""
+
+FEW: Final = 10
+"""Fractions of demand matter where so few instances are wanted."""
 
 _RISKS: Final[dict[Risk, Literal["none", "cvar_regret", "cvar_cost"]]] = {
     "mean": "none",
@@ -59,6 +71,7 @@ class Asked:
     tags: Path | None = None
     start: str | None = None
     ladder: str | None = None
+    parts: bool | None = None
     risk: Risk = "mean"
     risk_weight: float | None = None
     risk_level: float | None = None
@@ -118,6 +131,8 @@ def question_of(asked: Asked) -> Question:
         tags = flaws.ask(lambda: _tags(asked, history))
     if market is not None and preferences is not None:
         _contradictions(asked, market, preferences, flaws)
+    if market is not None and history is not None:
+        _too_large(asked, market, history, delay_h or 0, flaws)
     if flaws.found:
         raise InputError(flaws.found)
     # What is None here was refused above.
@@ -126,7 +141,23 @@ def question_of(asked: Asked) -> Question:
     assert preferences is not None
     assert delay_h is not None
     assert limit_s is not None
+    if asked.parts is None and counts_parts(market, history):
+        preferences = replace(preferences, whole_units=False)
+        note = (
+            f"demand is in parts of an instance and at most {float(history.demand.max()):.3g}: parts of one may be "
+            "promised (--whole: none)"
+        )
+        market = replace(market, notes=(*market.notes, note))
     return Question(history, market, preferences, delay_h, limit_s, tags)
+
+
+def counts_parts(market: Market, history: History) -> bool:
+    """Is demand counted in parts of an instance, so that whole ones are too coarse to promise?
+
+    Only where nothing but price ratios is known: what a price list sells is whole.
+    """
+    demand = history.demand
+    return not market.in_dollars and float(demand.max()) < FEW and bool((demand != np.rint(demand)).mean() > 0.5)
 
 
 def _seconds(text: str) -> float:
@@ -309,6 +340,7 @@ def _preferences(asked: Asked) -> Preferences:
         max_upfront_usd=asked.max_upfront,
         max_committed_share=asked.max_share,
         ladder_h=ladder_h,
+        whole_units=not asked.parts,
     )
 
 
@@ -327,3 +359,16 @@ def _contradictions(asked: Asked, market: Market, preferences: Preferences, flaw
     if preferences.ladder_h is not None and preferences.ladder_h >= longest:
         remedy = "Purchases begin within the longest term: give a shorter span, as in 3mo."
         flaws.add("--ladder", "must be shorter than the longest term", asked.ladder, remedy)
+    elif preferences.ladder_h is not None and preferences.ladder_h * MOST_STEPS < longest:
+        rule = f"must have at most {MOST_STEPS} dates in the longest term, {in_words(longest)}"
+        flaws.add("--ladder", rule, asked.ladder, f"Give {-(-longest // MOST_STEPS)}h or more.")
+
+
+def _too_large(asked: Asked, market: Market, history: History, delay_h: int, flaws: _Flaws) -> None:
+    """So many pools that the fewest scenarios do not fit in memory."""
+    hours = delay_h + max(offer.term_h for offer in market.offers)
+    most = LARGEST_QUESTION // (LEAST_FUTURES * hours)
+    if len(history.pools) > most:
+        rule = f"must have at most {most:,} pools for {in_words(hours)}"
+        remedy = "Read a part of them (--where), or take them together (--pooled)."
+        flaws.found.append(Problem(asked.demand, None, None, "pool", rule, f"{len(history.pools):,}", remedy))

@@ -161,6 +161,15 @@ def commitments(
             show_default=False,
         ),
     ] = None,
+    parts: Annotated[
+        bool | None,
+        typer.Option(
+            "--parts/--whole",
+            help="Whether parts of an instance may be promised: where pools count normalised units.",
+            rich_help_panel=RISK,
+            show_default="only of small demand in parts, with --price-ratio",
+        ),
+    ] = None,
     risk: Annotated[
         Literal["mean", "regret", "cost"],
         typer.Option(
@@ -254,6 +263,7 @@ def commitments(
         tags=tags,
         start=start,
         ladder=ladder,
+        parts=parts,
         risk=risk,
         risk_weight=risk_weight,
         risk_level=risk_level,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -11,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.commitments.offers import Market
-from optimizer.commitments.recommend import PLAIN, Preferences, ratios, recommend
+from optimizer.commitments.program import CommitmentProblem
+from optimizer.commitments.recommend import GAP, MEAN, PLAIN, Preferences, ratios, recommend
 from optimizer.commitments.rules import LOOKBACK_DAYS, best_units, lookback_name, units_by_rule
+from optimizer.commitments.second_stage import SecondStage
+from optimizer.commitments.solve import solve
 from optimizer.forecast.futures import FUTURES, futures_of
 from optimizer.forecast.levels import DAY_H, LEAST_DAYS
 from optimizer.history import History
@@ -107,30 +110,27 @@ def backtest(
     -----
     Shares are those of promises of the shortest term, in the H hours of the period: ``(sum r u H + sum max(0, d - u)) /
     sum d``, with prices on demand as weights. Hindsight commits the best units for the period itself, at its beginning.
+    Promises of dollars are applied hour by hour in the providers' order; the other rules know promises of instances
+    alone, at the lowest price that any promise has.
     """
     term = min(offer.term_h for offer in market.offers)
     paid, starts, note = _cuts(history.hours, term, periods)
     plain = Preferences(preferences.risk, preferences.cost_of_capital, whole_units=preferences.whole_units)
-    shortest = Market(
-        market.pools,
-        market.on_demand_usd,
-        tuple(offer for offer in market.offers if offer.term_h == term and offer.kind == "instances"),
-        market.in_dollars,
-    )
-    if not shortest.offers:
-        return Backtest((), "promises of dollars are not tested on the past yet")
+    offers = tuple(offer for offer in market.offers if offer.term_h == term)
+    shortest = Market(market.pools, market.on_demand_usd, offers, market.in_dollars)
     found = [_period(history, start, paid, shortest, plain, futures, seed) for start in starts]
     return Backtest(tuple(found), note)
 
 
 def _cuts(hours: int, term: int, periods: int) -> tuple[int, Sequence[int], str]:
     """How many hours to pay, from which hours on, and what to say about it."""
-    if hours >= 2 * term:
-        count = min(periods, hours // term - 1)
-        return term, [hours - term * back for back in range(count, 0, -1)], ""
-    paid = hours // SHORT_SHARE
-    if paid < DAY_H or hours - paid < LEAST_DAYS * DAY_H:
+    least = LEAST_DAYS * DAY_H
+    paid = term if hours >= 2 * term else hours // SHORT_SHARE
+    if hours - paid < least or paid < min(DAY_H, term):
         return 0, [], f"the history of {hours / DAY_H:.0f} days is too short to test anything on"
+    if paid == term:
+        count = min(periods, (hours - least) // term)
+        return term, [hours - term * back for back in range(count, 0, -1)], ""
     note = (
         f"the history is shorter than two terms: committed on its first {in_words(hours - paid)} and paid for "
         f"{in_words(paid)}, which says little about {in_words(term)}"
@@ -145,6 +145,7 @@ def _period(
     ratio = ratios(market)
     scenarios = futures_of(known, paid, futures=futures, seed=seed)
     recommendation = recommend(scenarios, market, None, preferences, time_limit_s=TIME_LIMIT_S)
+    past = replace(recommendation.problem, demand=came[np.newaxis], probability=np.ones(1), risk=MEAN)
     best = [0.0 if np.isnan(r) else best_units(wanted, r) for wanted, r in zip(came.T, ratio, strict=True)]
     units = {
         RECOMMENDED: recommendation.units_of_pools,
@@ -152,7 +153,20 @@ def _period(
         HINDSIGHT: np.array(best),
     }
     share = {name: paid_share(came, each, ratio, market.on_demand_usd) for name, each in units.items()}
+    share[RECOMMENDED] = _settled_share(past, market, recommendation.solution.units)
+    if any(offer.kind == "spend" for offer in market.offers):
+        known_all = solve(past, gap=GAP, time_limit_s=TIME_LIMIT_S).units
+        share[HINDSIGHT] = min(share[HINDSIGHT], _settled_share(past, market, known_all))
     return Period(known.end, paid, start, units, share)
+
+
+def _settled_share(past: CommitmentProblem, market: Market, units: Floats) -> float:
+    """What did the hours of one scenario cost with these purchases, in the order of the offers? As a share."""
+    everything = float(past.on_demand_only_usd[0])
+    if not everything:
+        return 1.0
+    promised = float(np.array([offer.usd_per_hour for offer in market.offers]) @ units) * len(past.weight_h)
+    return (promised + float(SecondStage(past).settle(units).on_demand_usd[0])) / everything
 
 
 def paid_share(came: Floats, units: Floats, ratio: Floats, on_demand_usd: Floats) -> float:

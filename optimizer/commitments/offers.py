@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from calibration.problems import InputError
 from simulator.capital_cost import levelised_usd_per_hour
+from simulator.commitment import Commitment, Reservation, SpendCommitment
 from simulator.plan_rates import PlanRates, Rate, rates_of
 from simulator.price_cells import option_problem
 from simulator.prices import PriceCatalogue, PriceError
@@ -21,6 +23,9 @@ Floats = npt.NDArray[np.float64]
 
 ANY: str = "*"
 """The pool of an offer that covers several."""
+
+OF_INSTANCES: Final = frozenset({"reserved", "committed_use"})
+"""Kinds of plans that promise instances; the others promise dollars."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,18 @@ class Offer:
         """
         recurring = self.usd_per_hour - self.upfront_usd / self.term_h
         return levelised_usd_per_hour(self.upfront_usd, recurring, self.term_h, cost_of_capital)
+
+    def commitment(self, name: str, units: float, start_h: int) -> Commitment:
+        """So many units of it, from one hour on, as the ledger knows them.
+
+        >>> Offer("cud_1y", "instances", "a", 8760, 0.60).commitment("mine", 3, 0).usd_per_hour
+        0.6
+        """
+        if self.kind == "instances":
+            return Reservation(name, self.pool, units, self.usd_per_hour, start_h, self.term_h, self.upfront_usd)
+        # Sums of payments may be a hair above the whole.
+        upfront = min(1.0, self.upfront_usd / (self.usd_per_hour * self.term_h))
+        return SpendCommitment(name, units, dict(self.rates), start_h, self.term_h, upfront, wide=self.wide)
 
 
 @dataclass(frozen=True)
@@ -151,27 +168,32 @@ def market_by_prices(
         found.append(rates)
     if problems:
         raise InputError(problems)
-    offers = [_reserved(rates.instance_type, rate) for rates in found for rate in rates.promises if _of_instances(rate)]
-    offers += _of_dollars(found)
+    offers = promises_at((rates.instance_type, rate) for rates in found for rate in rates.promises)
     missing = [lacking.describe() for rates in found for lacking in rates.missing if lacking.plan.promises]
     if not offers:
         rule = "must list a rate of some promise for one of the pools"
-        remedy = "Import your provider's rates (simulate import-prices), or give --price-ratio. " + " ".join(
-            missing[:3]
-        )
-        raise InputError([option_problem("--prices", rule, None, remedy)])
+        lacking_one = next(iter(missing), "")
+        remedy = f"Import your provider's rates, or give --price-ratio. {lacking_one[:1].upper()}{lacking_one[1:]}"
+        raise InputError([option_problem("--prices", rule, f"none for {', '.join(pools[:5])}", remedy.rstrip())])
     return Market(
         tuple(pools),
         np.array([rates.on_demand_usd_per_hour for rates in found], dtype=np.float64),
-        tuple(offers),
+        offers,
         in_dollars=True,
         missing=tuple(missing),
         notes=tuple(dict.fromkeys(note for rates in found for note in rates.notes)),
     )
 
 
-def _of_instances(rate: Rate) -> bool:
-    return rate.plan.kind in {"reserved", "committed_use"}
+def promises_at(rates: Iterable[tuple[str, Rate]]) -> tuple[Offer, ...]:
+    """What do rates of pools offer? Promises of instances one by one, then those of dollars.
+
+    One offer of dollars is one plan of one provider with the rates of all pools that it covers: of a narrow plan those
+    of one family in one region.
+    """
+    found = list(rates)
+    reserved = [_reserved(pool, rate) for pool, rate in found if rate.plan.kind in OF_INSTANCES]
+    return (*reserved, *_of_dollars([pair for pair in found if pair[1].plan.kind not in OF_INSTANCES]))
 
 
 def _reserved(pool: str, rate: Rate) -> Offer:
@@ -186,17 +208,19 @@ def _reserved(pool: str, rate: Rate) -> Offer:
     )
 
 
-def _of_dollars(found: Sequence[PlanRates]) -> list[Offer]:
-    """Savings plans and spend commitments: one of each plan, and of a narrow one of each family."""
-    offers: dict[tuple[PurchasePlan, str], dict[str, Rate]] = {}
-    for rates in found:
-        for rate in rates.promises:
-            if not _of_instances(rate):
-                family = rates.instance_type.split(".")[0] if rate.plan.scope == "ec2_instance" else ""
-                offers.setdefault((rate.plan, family), {})[rates.instance_type] = rate
-    return [
-        Offer(
-            plan=plan.price_type + (f" {family}" if family else ""),
+def _of_dollars(found: Sequence[tuple[str, Rate]]) -> Iterator[Offer]:
+    groups: dict[tuple[PurchasePlan, str, str, str], dict[str, Rate]] = {}
+    for pool, rate in found:
+        price = rate.price
+        narrow = rate.plan.scope == "ec2_instance"
+        family, region = (price.instance_type.split(".")[0], price.region) if narrow else ("", "")
+        groups.setdefault((rate.plan, price.provider, family, region), {})[pool] = rate
+    names = Counter(f"{plan.price_type} {family}" for plan, _, family, _ in groups)
+    for (plan, provider, family, region), rates in groups.items():
+        # Where the name is not enough, the place tells two apart.
+        apart = f"{provider} {region}" if names[f"{plan.price_type} {family}"] > 1 else ""
+        yield Offer(
+            plan=" ".join(filter(None, (plan.price_type, family, apart.strip()))),
             kind="spend",
             pool=ANY,
             term_h=plan.term_h,
@@ -206,5 +230,3 @@ def _of_dollars(found: Sequence[PlanRates]) -> list[Offer]:
             wide=not family,
             source=next(iter(rates.values())).price.describe(),
         )
-        for (plan, family), rates in offers.items()
-    ]

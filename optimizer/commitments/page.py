@@ -10,11 +10,11 @@ from typing import IO, Final
 
 from calibration.page import Heading, count, paragraph, per_cent, print_page, table
 from optimizer.commitments.backtest import HINDSIGHT, RECOMMENDED
-from optimizer.commitments.recommend import Bought
-from optimizer.commitments.rules import LOOKBACK_DAYS, NEWSVENDOR, NONE, lookback_name
+from optimizer.commitments.recommend import Bought, Recommendation
+from optimizer.commitments.rules import LOOKBACK_DAYS, NEWSVENDOR, NONE, lookback_name, lookback_words
 from optimizer.commitments.study import Study, term_text
 from optimizer.commitments.use import LAYERS
-from optimizer.span_text import in_words
+from optimizer.span_text import counted, in_words
 from optimizer.wording import usd
 
 WIDTH: Final = 80
@@ -28,7 +28,7 @@ MOST_NOTES: Final = 6
 
 RULES: Final = {
     RECOMMENDED: "this recommendation",
-    **{lookback_name(days): f"lookback over {days} days" for days in LOOKBACK_DAYS},
+    **{name: lookback_words(name) for name in map(lookback_name, LOOKBACK_DAYS)},
     NEWSVENDOR: "best for the past term",
     NONE: "all on demand",
     HINDSIGHT: "with hindsight",
@@ -66,7 +66,7 @@ def _verdict(study: Study) -> list[str]:
         return [Heading("No commitments keep to these limits"), *_bullets(solution.log, "- ")]
     share = recommendation.share_of_on_demand
     if not recommendation.bought:
-        title = "Promise nothing: everything on demand is expected to be cheapest"
+        title = f"Promise nothing: {why_nothing(study)}"
     else:
         title = f"Expected to cost {share:.1%} of buying everything on demand"
         if recommendation.market.in_dollars:
@@ -76,10 +76,22 @@ def _verdict(study: Study) -> list[str]:
         proven = f"proven to be within {max(solution.gap, 5e-5):.2%} of the best"
     words = (
         f"Over {in_words(recommendation.problem.demand.shape[1])} from {recommendation.start:%Y-%m-%d}, as a mean over "
-        f"{len(solution.scenario_usd)} demand scenarios; {proven}. "
+        f"{counted(len(solution.scenario_usd), 'demand scenario')}; {proven}. "
         f"Promises cover {per_cent(study.use.covered_share)} of what is wanted."
     )
     return [Heading(title), *paragraph(words + risk_words(study), width=WIDTH)]
+
+
+def why_nothing(study: Study) -> str:
+    """Why is nothing promised? The rest of a sentence."""
+    asked = study.preferences
+    if not any(margin.next_used_share > margin.break_even_share for margin in study.recommendation.solution.margins):
+        return "everything on demand is expected to be cheapest"
+    if asked.max_upfront_usd is not None or asked.max_committed_share is not None:
+        return "the limits leave no room for a unit that would pay"
+    if asked.risk.matters:
+        return "the risk counts for more than what a unit would save"
+    return "a part of an instance would pay, a whole one does not"
 
 
 def risk_words(study: Study) -> str:
@@ -126,7 +138,7 @@ def _purchases(study: Study) -> list[str]:
             usd(bought.upfront_usd) if upfront else per_cent(bought.margin.last_used_share),
         )
         rows.append(row)
-    lines = table(rows, "llrl" + "l" * len(term) + "rrr")
+    lines = table(rows, "llrl" + "l" * len(term) + "rrr", width=WIDTH)
     if len(order) > MOST_PURCHASES:
         lines.append(f"and {len(order) - MOST_PURCHASES} more (--json or --output has all)")
     lines += paragraph(
@@ -142,7 +154,7 @@ def _layers(study: Study) -> list[str]:
     rows = layer_rows(study)
     if len(rows) == 1:
         return []
-    lines = table(rows[: MOST_PURCHASES + 1], "ll" + "r" * (len(rows[0]) - 2))
+    lines = table(rows[: MOST_PURCHASES + 1], "ll" + "r" * (len(rows[0]) - 2), width=WIDTH)
     words = (
         "The share of hours in which each quarter of the units is used, from the one that is used first (below four "
         "units, each unit); one more: what a unit beyond them would be used."
@@ -183,12 +195,19 @@ def _rules(study: Study) -> list[str]:
     shares = recommendation.share_by_rule
     if not shares:
         return []
-    everything = float(sum(recommendation.units_of_pools))
     rows = [("The same scenarios by other rules", "units", "cost")]
-    rows.append((RULES[RECOMMENDED], count(round(everything, 2)), f"{recommendation.share_of_on_demand:.1%}"))
+    rows.append((RULES[RECOMMENDED], _units_now(recommendation), f"{recommendation.share_of_on_demand:.1%}"))
     for name, share in shares.items():
         rows.append((RULES[name], count(round(float(recommendation.rules[name].sum()), 2)), f"{share:.1%}"))
-    return [*table(rows, "lrr"), *paragraph(other_terms(study), width=WIDTH)]
+    return [*table(rows, "lrr", width=WIDTH), *paragraph(other_terms(study), width=WIDTH)]
+
+
+def _units_now(recommendation: Recommendation) -> str:
+    """Instances that are promised from now on, and the dollars an hour beside them."""
+    instances = round(float(sum(recommendation.units_of_pools)), 2)
+    spend = sum(one.units for one in recommendation.bought if one.start_h == 0 and one.offer.kind == "spend")
+    parts = [count(instances)] if instances or not spend else []
+    return " + ".join([*parts, f"{usd(spend)}/h"] if spend else parts)
 
 
 def other_terms(study: Study) -> str:
@@ -235,7 +254,7 @@ def _otherwise(study: Study) -> list[str]:
     for one in study.what_ifs:
         saved = usd(one.saved_usd) if dollars else ""
         rows.append((one.name, saved, per_cent(one.saved_share, signed=True)))
-    lines = table(rows, "lrr")
+    lines = table(rows, "lrr", width=WIDTH)
     for one in study.what_ifs[1:]:
         lines += paragraph(f"{one.name}: {one.words}.", width=WIDTH)
     return [*lines, *paragraph(waiting_words(study), width=WIDTH)]

@@ -194,11 +194,15 @@ def _shortest_term(market: Market) -> int:
 
 
 def _starts(market: Market, hours: int, ladder_h: int | None) -> dict[int, Sequence[int]]:
-    """From which hours on may each term begin? Now, at the steps of the ladder, and when one just bought has ended."""
+    """From which hours on may each term begin? Now, at the steps of the ladder, and when one just bought has ended.
+
+    Half of a term at least must be foreseen: a promise of a year is not made for what its first days are to bring.
+    """
     found: dict[int, Sequence[int]] = {}
     for term in {offer.term_h for offer in market.offers}:
         steps = range(0, hours, ladder_h) if ladder_h else range(0, 1)
-        found[term] = sorted({*steps, *range(0, hours, term)})
+        begins = sorted({*steps, *range(0, hours, term)})
+        found[term] = [start for start in begins if start == 0 or start + term // 2 <= hours]
     return found
 
 

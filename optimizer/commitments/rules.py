@@ -38,6 +38,15 @@ def lookback_name(days: int) -> str:
     return f"lookback_{days}d"
 
 
+def lookback_words(name: str) -> str:
+    """A lookback rule as a reader knows it.
+
+    >>> lookback_words("lookback_60d")
+    'lookback over 60 days'
+    """
+    return f"lookback over {name.removeprefix('lookback_').removesuffix('d')} days"
+
+
 def best_units(demand: Floats, ratio: float) -> float:
     """How many units make these hours cheapest, at this price ratio? F^-1(1 - ratio).
 

@@ -12,12 +12,13 @@ import numpy as np
 from optimizer.commitments.backtest import HINDSIGHT, RECOMMENDED, Backtest, backtest
 from optimizer.commitments.offers import Market
 from optimizer.commitments.recommend import GAP, PLAIN, TIME_LIMIT_S, Bought, Preferences, Recommendation, recommend
+from optimizer.commitments.rules import lookback_words
 from optimizer.commitments.stress import WhatIf, what_ifs
 from optimizer.commitments.use import Use, use_of
 from optimizer.commitments.waiting import Waiting, value_of_waiting
 from optimizer.forecast.futures import FUTURES, DemandScenarios, futures_of
 from optimizer.history import History
-from optimizer.span_text import in_words
+from optimizer.span_text import counted, in_words
 from simulator.purchase_plan import HOURS_PER_YEAR
 
 SCHEMA_VERSION: Final = 1
@@ -46,6 +47,10 @@ class Study:
         """What the answer rests on, one sentence each, rates that no list has left out."""
         recommendation = self.recommendation
         notes = (*self.history.notes, *recommendation.market.notes, *recommendation.notes)
+        hours = recommendation.problem.demand.shape[1]
+        if any(bought.start_h + bought.offer.term_h > hours for bought in recommendation.bought):
+            end = recommendation.start + timedelta(hours=hours)
+            notes += (f"purchases that reach beyond {end:%Y-%m-%d} are judged by their hours until then alone",)
         if not self.delay_h:
             return notes
         day = f"{recommendation.start:%Y-%m-%d}"
@@ -92,11 +97,12 @@ def study(
         The history has fewer than four days.
     """
     horizon = max(offer.term_h for offer in market.offers)
-    say(f"drawing {futures} futures of {horizon:,} hours")
+    say(f"drawing {counted(futures, 'future')} of {counted(horizon, 'hour')}")
     scenarios = _later(futures_of(history, delay_h + horizon, futures=futures, seed=seed), delay_h)
     say("solving for the commitments")
     recommendation = recommend(scenarios, market, history.demand, preferences, gap=gap, time_limit_s=time_limit_s)
-    say("testing on the history")
+    if tested:
+        say("testing on the history")
     past = (
         backtest(history, market, preferences, futures=futures, seed=seed) if tested else Backtest((), "not asked for")
     )
@@ -128,10 +134,13 @@ def _warnings(
     found = []
     solution = recommendation.solution
     if past.beats_lookback is False:
-        mean, best = past.mean, past.best_lookback
+        mine, name = past.mean[RECOMMENDED], str(past.best_lookback)
+        theirs = past.mean[name]
+        # As many digits as it takes to tell the two apart: the same number twice would puzzle.
+        digits = next((some for some in (1, 2, 3) if f"{mine:.{some}%}" != f"{theirs:.{some}%}"), 4)
         found.append(
             "on your own history this recommendation would not have beaten the lookback rule: it cost "
-            f"{mean[RECOMMENDED]:.1%} of on demand, {str(best).replace('_', ' ')} {mean[str(best)]:.1%}"
+            f"{mine:.{digits}%} of on demand, the {lookback_words(name)} {theirs:.{digits}%}"
         )
     if solution.status == "feasible":
         found.append(f"not proven to be the best: {'; '.join(solution.log[-1:])} (--time-limit, --gap)")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.commitments.recommend import Bought, Recommendation
-from simulator.commitment import Commitment, Reservation, SpendCommitment
+from simulator.commitment import Commitment
 from simulator.dispatch import cover
 
 Floats = npt.NDArray[np.float64]
@@ -62,26 +62,7 @@ class Use:
 def commitment(bought: Bought, number: int) -> Commitment:
     """Give a recommended purchase as the ledger knows it."""
     offer = bought.offer
-    name = f"{offer.pool} {offer.plan} {number + 1}"
-    if offer.kind == "instances":
-        return Reservation(
-            name=name,
-            instance_type=offer.pool,
-            units=bought.units,
-            usd_per_hour=offer.usd_per_hour,
-            start_h=bought.start_h,
-            term_h=offer.term_h,
-            upfront_usd=offer.upfront_usd,
-        )
-    return SpendCommitment(
-        name=name,
-        usd_per_hour=bought.units,
-        rates=dict(offer.rates),
-        start_h=bought.start_h,
-        term_h=offer.term_h,
-        upfront_share=offer.upfront_usd / offer.term_h,
-        wide=offer.wide,
-    )
+    return offer.commitment(f"{offer.pool} {offer.plan} {number + 1}", bought.units, bought.start_h)
 
 
 def use_of(recommendation: Recommendation) -> Use:

@@ -114,7 +114,8 @@ def place_origins(hours: int, horizon_h: int) -> tuple[Ints, int]:
     steps : int
         At most ``horizon_h``; less where the series is too short to look back so far.
     """
-    first = min(max(_FEWEST_HOURS, min(3 * WEEK, hours // 3)), hours)
+    # What a model says that has seen less than half a horizon is not what it would say today.
+    first = min(max(_FEWEST_HOURS, min(max(3 * WEEK, horizon_h // 2), hours // 3)), hours)
     steps = min(horizon_h, (hours - first) // 2)
     if steps < min(DAY, horizon_h):
         return np.zeros(0, dtype=np.int64), 0
@@ -220,19 +221,21 @@ def roll(rolled: Rolled, *, model: str | None = None) -> Rolling:
         low, high = (chosen.marginals.at(level) * spread for level in (0.1, 0.9))
         error = scale.forward(actual) - middle
         factor = widening(relative, when, int(origin))
-        relative.append(np.abs(error) / np.maximum(np.where(error > 0, high, -low), 1e-12))
+        # Where demand moves in rare steps nothing is allowed at first, and a step would seem an endless miss.
+        least = max(0.25 * float(np.mean(high - low)), 1e-12)
+        relative.append(np.abs(error) / np.maximum(np.where(error > 0, high, -low), least))
         when.append(origin + rolled.leads + 1.0)
         p10, p90 = (np.round(scale.back(middle + factor * side), _DECIMALS) for side in (low, high))
         p50, naive = rolled.ahead[chosen.model][k], rolled.ahead[REFERENCE][k]
-        losses = sum(_pinball(actual, q, p) for q, p in ((p10, 0.1), (p50, 0.5), (p90, 0.9))) / 3
+        losses = sum(pinball(actual, q, p) for q, p in ((p10, 0.1), (p50, 0.5), (p90, 0.9))) / 3
         off, held = np.abs(actual - p50), (actual >= p10) & (actual <= p90)
         found = (off, np.abs(actual - naive), losses, held, off, actual)
         unit = rolled.naive_error[k]
         rows.append(np.array([np.dot(share, one) for one in found]) / (unit, unit, unit, 1.0, 1.0, 1.0))
     if not rows:
         return UNTESTED
-    mase, naive_mase, pinball, hits, wrong, demand = (float(value) for value in np.mean(rows, axis=0))
-    scores = Scores(len(rows), rolled.reach, mase, naive_mase, pinball, hits, wrong / demand if demand > 0 else 0.0)
+    mase, naive_mase, loss, hits, wrong, demand = (float(value) for value in np.mean(rows, axis=0))
+    scores = Scores(len(rows), rolled.reach, mase, naive_mase, loss, hits, wrong / demand if demand > 0 else 0.0)
     return Rolling(scores, np.array(relative), np.array(when))
 
 
@@ -249,6 +252,7 @@ def widening(relative: list[Floats] | Floats, when: list[Floats] | Floats, at_h:
     return float(np.clip(max(needed, 1e-3) ** (origins / (origins + _TRUST)), *_TO))
 
 
-def _pinball(actual: Floats, quantile: Floats, level: float) -> Floats:
+def pinball(actual: Floats, quantile: Floats, level: float) -> Floats:
+    """How bad is a quantile, given what came (Koenker and Bassett 1978)? The true one costs least on average."""
     off = actual - quantile
     return np.maximum(level * off, (level - 1) * off)

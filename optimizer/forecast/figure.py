@@ -29,7 +29,9 @@ Times = NDArray[np.datetime64]
 
 _MOST_PANELS: Final = 8
 _HOURLY: Final = 3 * WEEK
-"""Horizons up to this are drawn by the hour, longer ones by the day."""
+"""Horizons up to this are drawn by the hour, longer ones by the day ..."""
+_DAILY: Final = 13 * WEEK
+"""... and those beyond this by the week."""
 _PANEL_HEIGHT: Final = 2.3
 
 
@@ -61,7 +63,9 @@ def forecast_figure(history: History, forecast: Forecast) -> Figure:
     panels[-1].tick_params(axis="x", labelrotation=20)
     figure.suptitle(f"Demand ({UNITS.get(history.unit, history.unit)}), past and foretold", fontsize=11)
     left_out = len(forecast.pools) - len(shown)
-    words = "hourly" if forecast.steps <= _HOURLY else "means of days; bands hold the hours of a day on average"
+    words = {1: "hourly", DAY: "means of days; bands hold the hours of a day on average"}.get(
+        _each(forecast), "means of weeks; bands hold the hours of a week on average"
+    )
     words += f"; {left_out} pools are not drawn" if left_out else ""
     figure.supxlabel(words, fontsize=7.5, color="#555555", x=0.01, ha="left")
     return figure
@@ -69,8 +73,8 @@ def forecast_figure(history: History, forecast: Forecast) -> Figure:
 
 def _draw(axes: Axes, history: History, forecast: Forecast, place: int) -> None:
     one = forecast.series[place]
-    each = 1 if forecast.steps <= _HOURLY else DAY
-    past_h = min(history.hours, max(2 * forecast.steps, 2 * WEEK))
+    each = _each(forecast)
+    past_h = min(history.hours, max(2 * forecast.steps, 2 * WEEK)) // each * each
     past = history.demand[-past_h:, place]
     seen, was = _averaged(forecast.start - timedelta(hours=past_h), past, each)
     axes.plot(seen, was, color=OKABE_ITO["black"], linewidth=0.8, label="past")
@@ -87,6 +91,13 @@ def _draw(axes: Axes, history: History, forecast: Forecast, place: int) -> None:
     axes.yaxis.set_major_formatter("{x:,g}")
     if not one.forecastable:
         axes.set_title("cannot be forecast better than by its past", fontsize=8, loc="right", color="#555555")
+
+
+def _each(forecast: Forecast) -> int:
+    """Hours that are drawn as one."""
+    if forecast.steps <= _HOURLY:
+        return 1
+    return DAY if forecast.steps <= _DAILY else WEEK
 
 
 def _averaged(start: datetime, values: Floats, each: int) -> tuple[Times, Floats]:

@@ -115,6 +115,8 @@ class LevelPaths:
     """(S, K) which of them each future has in each block, the same for all pools."""
     whole: bool
     """Whether whole instances were wanted so far: so they are from now on."""
+    most: Floats
+    """(P,) level that no future goes beyond because its spread is multiplied."""
     who: Newcomers
     """Pools that may take the place of others."""
 
@@ -123,6 +125,21 @@ class LevelPaths:
         shaped = self.shapes[self.picked, :, pool] * self.levels[:, :, pool, np.newaxis]
         demand: Floats = shaped.reshape(len(self.levels), -1)[:, :hours]
         return np.rint(demand) if self.whole else demand
+
+    def at(self, pool: int, leads: Ints, spread: float, factor: Floats | float = 1.0) -> Floats:
+        """(S, K) demand of one pool so many hours ahead, with a factor, the spread of its levels multiplied."""
+        blocks, hours = np.divmod(leads, self.block_h)
+        levels = self.spread_by(pool, spread)[:, blocks]
+        demand: Floats = self.shapes[self.picked[:, blocks], hours, pool] * levels * factor
+        return np.rint(demand) if self.whole else demand
+
+    def spread_by(self, pool: int, factor: float) -> Floats:
+        """(S, K) levels of one pool, their logarithms so many times as far from their median."""
+        levels = self.levels[:, :, pool]
+        middle = np.median(levels, axis=0)
+        off = np.divide(levels, middle, out=np.ones_like(levels), where=middle > 0)
+        spread: Floats = np.minimum(middle * off**factor, np.maximum(levels, self.most[pool]))
+        return spread
 
 
 def futures_of(
@@ -211,6 +228,7 @@ def level_paths(
         shapes=shapes,
         picked=streams[3].integers(len(shapes), size=(futures, blocks)),
         whole=bool(np.equal(np.mod(last, 1), 0).all()),
+        most=MOST_GROWTH * levels.demand.max(axis=0),
         who=who,
     )
 

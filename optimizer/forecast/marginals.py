@@ -27,6 +27,8 @@ _CENTRAL: Final = 0.8
 """Spread is the half-width that holds this share of the errors."""
 _SYMMETRIC: Final = 5.0
 """So many origins' worth of belief that errors are as often too high as too low."""
+_BEYOND: Final = 1.5
+"""The interval never reaches further than so many times the largest error seen, until its growth takes it there."""
 _POWER: Final = (0.25, 0.5)
 """Least and greatest power of the time ahead by which spread grows beyond what was seen: 1/2 is a random walk's."""
 
@@ -39,6 +41,8 @@ class Marginals:
     """(H,) half-width that holds 80 % of the errors at each step, on the even scale."""
     shape: Floats
     """(Q,) quantiles at ``LEVELS`` of errors in units of the spread."""
+    most: float = np.inf
+    """Largest error believed, in units of the spread."""
 
     def at(self, level: Floats | float) -> Floats:
         """Quantile of the error in units of the spread.
@@ -50,11 +54,12 @@ class Marginals:
 
     def first(self, steps: int) -> Marginals:
         """Give the same of the first steps."""
-        return Marginals(self.spread[:steps], self.shape)
+        return Marginals(self.spread[:steps], self.shape, self.most)
 
     def widened(self, factor: float) -> Marginals:
-        """Give the same with all errors so many times as large."""
-        return Marginals(self.spread * factor, self.shape)
+        """Give the same with all errors so many times as large, up to the largest believed."""
+        most = self.most / factor
+        return Marginals(self.spread * factor, np.clip(self.shape, -most, most), most)
 
 
 def weighted_quantile(values: Floats, weights: Floats, levels: Floats | float) -> Floats:
@@ -110,7 +115,9 @@ def calibrate(errors: Floats, known: Bools, leads: Ints, weights: Floats, steps:
     symmetric = 0.5 * (shape - shape[::-1])
     own = seen / (seen + _SYMMETRIC)
     spread = _extended(grown, steps) * by_hour[np.arange(steps) % DAY]
-    return Marginals(spread, own * shape + (1 - own) * symmetric)
+    # Demand that moves in rare steps has no spread at first: what it is far from there must not be scaled up later.
+    most = _BEYOND * float(np.max(size[known])) / float(grown.max())
+    return Marginals(spread, np.clip(own * shape + (1 - own) * symmetric, -most, most), most)
 
 
 def _in_common(relative: Floats, known: Bools, weights: Floats) -> float:

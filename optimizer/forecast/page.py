@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from optimizer.forecast.backtest import Scores
-from optimizer.forecast.joint import Forecast
+from optimizer.forecast.joint import Forecast, PoolForecast
 from optimizer.forecast.models import REFERENCE
 from optimizer.forecast.months import ALL_POOLS, Month
 from optimizer.forecast.season import DAY, WEEK
-from optimizer.forecast.series import SeriesForecast
 
 UNITS: Final = {"instances": "instances", "requests_per_s": "requests/s"}
 HEADINGS: Final = ("month", "mean", "P10", "P50", "P90", "peak", "peak P90")
@@ -32,7 +31,7 @@ def page(forecast: Forecast, months: dict[str, tuple[Month, ...]], *, unit: str,
         File name of a figure to show; empty for none.
     """
     lines = [
-        f"# Demand, {forecast.steps:,} hours from {forecast.start:%Y-%m-%d %H:%M} UTC",
+        f"# Demand, {forecast.steps:,} hour{'s' * (forecast.steps > 1)} from {forecast.start:%Y-%m-%d %H:%M} UTC",
         "",
         f"Mean demand of each month ({UNITS.get(unit, unit)}): nine in ten futures stay below P90, one "
         "in ten below P10. "
@@ -82,7 +81,7 @@ def _ahead(hours: int) -> str:
     return f"{hours} h"
 
 
-def _pool(one: SeriesForecast) -> Iterator[str]:
+def _pool(one: PoolForecast) -> Iterator[str]:
     yield scores_in_words(one.model, one.scores)
     if one.reasons:
         yield ""
@@ -124,5 +123,5 @@ def _sentence(note: str) -> str:
     return f"{note[0].upper()}{note[1:].removesuffix('.')}."
 
 
-def _each(forecast: Forecast) -> Iterator[tuple[str, SeriesForecast]]:
+def _each(forecast: Forecast) -> Iterator[tuple[str, PoolForecast]]:
     yield from zip(forecast.pools, forecast.series, strict=True)

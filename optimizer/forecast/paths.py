@@ -38,10 +38,16 @@ TYPICAL: Final = Dependence(slow=0.5, daily=0.95, hourly=0.7)
 
 
 def _by_day(relative: Floats, known: Bools, leads: Ints) -> tuple[Floats, Bools]:
-    """(N, D, 24) errors of whole days ahead, as far as every hour is compared, and (N, D) which days are known."""
-    days = int(np.count_nonzero(leads == np.arange(len(leads)))) // DAY
-    table = np.clip(relative[:, : days * DAY], -3.0, 3.0).reshape(-1, days, DAY)
-    use: Bools = np.all(known[:, : days * DAY].reshape(-1, days, DAY), axis=2)
+    """(N, D, 24) errors of whole days ahead, as far as every hour is compared, and (N, D) which days are known.
+
+    Where less than a day is foretold, all its hours are the one day there is.
+    """
+    hours = int(np.count_nonzero(leads == np.arange(len(leads))))
+    length = min(hours, DAY)
+    shape = (len(relative), hours // length, length)
+    used = shape[1] * length
+    table = np.clip(relative[:, :used], -3.0, 3.0).reshape(shape)
+    use: Bools = np.all(known[:, :used].reshape(shape), axis=2)
     return table, use
 
 

@@ -33,13 +33,13 @@ def test_the_shipped_budget_answers_its_question() -> None:
     """The short siblings are the two tests below, and the laws of every budget."""
     found = shipped()
     total = found.total.effective
-    assert 150_000 < total.mean < 190_000
-    assert 120_000 < total.p10 < 155_000
-    assert 185_000 < total.p90 < 230_000
+    assert 120_000 < total.mean < 128_000
+    assert 107_000 < total.p10 < 115_000
+    assert 134_000 < total.p90 < 144_000
     assert {"cud_3y"} == {line.plan for line in found.purchases}
-    assert 34 <= sum(line.units for line in found.purchases) <= 46
-    assert 0.28 < found.saved_usd / found.without_usd.mean < 0.38
-    assert 0.75 < min(line.utilisation for line in found.purchases) < 0.9
+    assert 37 <= sum(line.units for line in found.purchases) <= 41
+    assert 0.42 < found.saved_usd / found.without_usd.mean < 0.46
+    assert 0.82 < min(line.utilisation for line in found.purchases) < 0.88
     for one in found.what_ifs:
         assert one.saved_usd > 0
         assert one.saved_over_terms_usd is None or one.saved_over_terms_usd > 0

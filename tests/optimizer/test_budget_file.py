@@ -54,7 +54,7 @@ def test_places_of_a_file_carry_line_and_column(tmp_path: Path) -> None:
     line = next(n for n, row in enumerate(text.splitlines(), start=1) if "horizon:" in row)
     said = [str(problem) for problem in error.value.problems]
     assert any(f"budget.yaml:{line}:12: budget.horizon: must be a number of months" in one for one in said)
-    assert any("demand/vm-demand-daily.csv" in one and "does not exist" in one for one in said)
+    assert any("demand/vm-demand-weekly.csv" in one and "does not exist" in one for one in said)
 
 
 def test_names_must_exist_and_every_workload_needs_a_history(tmp_path: Path) -> None:
@@ -190,10 +190,10 @@ def test_the_shipped_demand_is_that_of_the_source() -> None:
             if hour < hours:
                 wanted[hour, 0 if kind in "AB" else 1] += float(count)
     for column, name in enumerate(("a_and_b", "others")):
-        spec = {"means": DEMAND / "vm-demand-daily.csv", "week_shape": DEMAND / "vm-demand-week-shape.csv"}
+        spec = {"means": DEMAND / "vm-demand-weekly.csv", "week_shape": DEMAND / "vm-demand-week-shape.csv"}
         shipped = read_history(HistorySpec.model_validate({**spec, "column": name}))
         assert dt.datetime(2021, 2, 1, tzinfo=dt.UTC) == shipped.start
-        days = wanted[:, column].reshape(-1, 24).mean(axis=1)
-        assert days == pytest.approx(shipped.rps.reshape(-1, 24).mean(axis=1), abs=0.06)
+        weeks = wanted[:, column].reshape(-1, 168).mean(axis=1)
+        assert weeks == pytest.approx(shipped.rps.reshape(-1, 168).mean(axis=1), abs=0.06)
         error = np.abs(shipped.rps - wanted[:, column]).mean() / wanted[:, column].mean()
-        assert (0.04 if column == 0 else 0.09) < error < (0.06 if column == 0 else 0.11)
+        assert (0.05 if column == 0 else 0.12) < error < (0.065 if column == 0 else 0.15)

@@ -95,6 +95,16 @@ def test_a_ladder_follows_growth_and_never_costs_more() -> None:
     assert [START] == [once.begins(bought) for bought in once.bought]
 
 
+def test_no_term_is_promised_for_what_its_first_days_bring() -> None:
+    """Demand that rises tenfold in the last week: a whole term bought for that week would lie idle unseen."""
+    demand = np.full((2, 1_008, 1), 10.0)
+    demand[:, -168:] = 100.0
+    scenarios = DemandScenarios(START, ("a",), demand, np.array([0.5, 0.5]))
+    found = recommend(scenarios, market_by_ratio(("a",), 0.7, 1_008), None, Preferences(ladder_h=168))
+    assert 504 >= max(bought.start_h for bought in found.bought)
+    assert 10.0 == sum(bought.units for bought in found.bought)
+
+
 def test_a_promise_shorter_than_the_horizon_is_renewed() -> None:
     demand = np.full((2, 400, 1), 10.0)
     scenarios = DemandScenarios(START, ("a",), demand, np.array([0.5, 0.5]))

@@ -131,6 +131,36 @@ def test_options_of_reading_that_do_not_fit_are_refused(demand: Path, words: lis
     assert said in refused(demand, *RATIO, *words)
 
 
+def test_an_empty_file_is_told_what_it_should_hold(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    assert "must not be empty. It must hold a header and a row of demand." in refused(empty, *RATIO)
+
+
+def test_more_pools_than_fit_in_memory_are_refused_and_fit_when_pooled(tmp_path: Path) -> None:
+    rows = demand_rows(hours=100, levels={f"p{number}": 3.0 for number in range(400)})
+    file = demand_file(tmp_path, rows)
+    said = refused(file, "--price-ratio", "0.7", "--term", "10y")
+    assert "must have at most 285 pools for 10 years, got 400" in said
+    assert "--pooled" in said
+
+
+def test_small_demand_in_parts_is_promised_in_parts_unless_whole_instances_are_asked_for(tmp_path: Path) -> None:
+    rows = [(at, pool, f"{int(wanted) / 64:.4f}") for at, pool, wanted in demand_rows(levels={"a": 20.0})]
+    file = demand_file(tmp_path, rows)
+    found = answered(file, *RATIO, "--json").json()
+    assert 0 < found["commitments"][0]["units"] < 1
+    assert any("parts of one may be promised" in note for note in found["notes"])
+    whole = answered(file, *RATIO, "--whole").out
+    assert whole.startswith("Promise nothing: a part of an instance would pay, a whole one does not")
+    assert "lookback over 7 days" in whole
+
+
+def test_limits_that_leave_no_room_are_blamed_not_the_prices(demand: Path) -> None:
+    out = answered(demand, *RATIO, "--max-share", "0.0001").out
+    assert out.startswith("Promise nothing: the limits leave no room for a unit that would pay")
+
+
 def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     assert "nothing.csv" in refused(tmp_path / "nothing.csv", *RATIO)
 
@@ -175,6 +205,23 @@ def test_a_promise_dearer_than_on_demand_is_told_and_never_bought(demand: Path, 
     assert not any(line.startswith("g2-standard-4  cud_1y") for line in out.splitlines())
 
 
+def test_long_names_of_plans_stay_within_eighty_columns(demand: Path, tmp_path: Path) -> None:
+    rows = [
+        f"{pool},{plan}"
+        for pool in LEVELS
+        for plan in (
+            "on_demand,1.0,",
+            "reserved_3y_partial_upfront,0.5,6570",
+            "savings_plan_compute_3y_no_upfront,0.45,0",
+        )
+    ]
+    prices = price_file(tmp_path, *rows)
+    for plan in ("reserved_3y_partial_upfront", "savings_plan_compute_3y_no_upfront"):
+        lines = answered(demand, "--prices", prices, "--provider", "own", "--plan", plan).out.splitlines()
+        assert 80 >= max(map(len, lines))
+        assert any(line.endswith("upfront") and plan.endswith(line.strip()) for line in lines)
+
+
 def test_missing_rates_are_named_and_never_guessed(demand: Path, tmp_path: Path) -> None:
     only = price_file(tmp_path, "g2-standard-4,on_demand,1.0,", "g2-standard-4,reserved_1y_no_upfront,0.6,")
     said = refused(demand, "--prices", only, "--provider", "own")
@@ -217,6 +264,7 @@ def test_pools_that_no_list_knows_are_all_named(tmp_path: Path) -> None:
         ([*RATIO, "--max-share", "2"], "--max-share"),
         ([*RATIO, "--max-upfront", "-1"], "--max-upfront"),
         ([*RATIO, "--ladder", "1y"], "--ladder: must be shorter than the longest term"),
+        (["--price-ratio", "0.7", "--ladder", "1h"], "--ladder: must have at most 53 dates in the longest term"),
         ([*RATIO, "--start", "2020-01-01"], "--start: must be on or after the end of the history"),
         ([*RATIO, "--start", "2036-01-01"], "--start: must be within two years"),
         ([*RATIO, "--start", "soon"], "--start: must be a date"),

@@ -17,7 +17,7 @@ import pytest
 
 from optimizer.budget.of_study import NO_CURRENCY
 from tests.command_line import optimize
-from tests.optimizer.demand_files import LEVELS, demand_file, price_file
+from tests.optimizer.demand_files import LEVELS, WEEKS, demand_file, demand_rows, price_file
 
 QUICK = ("--term", "4w", "--scenarios", "12", "--quiet")
 END = "2026-03-16T00:00:00Z"
@@ -98,6 +98,20 @@ def test_purchases_may_be_dated_later(demand: Path) -> None:
     )
     assert {"2026-05-01T00:00:00Z"} == {one["start"] for one in ran.json()["commitments"]}
     assert any("before 2026-05-01" in note for note in ran.json()["notes"])
+
+
+def test_what_a_later_purchase_is_judged_by_is_said(tmp_path: Path) -> None:
+    """A ladder's last promises end after the last hour that is foreseen."""
+    rows = [
+        (at, pool, str(200 + number))
+        for number, (at, pool, _) in enumerate(demand_rows(hours=WEEKS * 168, levels={"a": 1.0}))
+    ]
+    found = optimize(
+        "commitments", demand_file(tmp_path, rows), "--price-ratio", "0.5", "--ladder", "1w", "--no-backtest", "--json",
+        *QUICK,
+    ).json()  # fmt: skip
+    assert any(one["start"] > END for one in found["commitments"])
+    assert any("reach beyond 2026-04-13 are judged by their hours until then" in note for note in found["notes"])
 
 
 def test_two_terms_have_a_ratio_each(demand: Path) -> None:

@@ -63,6 +63,19 @@ def test_text_tells_months_and_the_scores_beside_seasonal_naive(demand: Path) ->
     assert "forecasting A" in ran.err
 
 
+@pytest.mark.parametrize("hours", [1, 5, 23])
+def test_a_few_hours_ahead_are_foretold_as_months_are(hours: int, demand: Path, tmp_path: Path) -> None:
+    """As text and for programs, with its files and its figure, and both pools in one future."""
+    folder, drawn = tmp_path / "out", tmp_path / "f.svg"
+    ran = forecast(demand, "--horizon", f"{hours}h", "--json", "--output", folder, "--figure", drawn, "-q")
+    assert (0, "") == (ran.code, ran.err)
+    assert 2 * hours == len(ran.json()["forecast"])
+    assert all(row["p10"] < row["p50"] < row["p90"] for row in ran.json()["forecast"])
+    assert f"# Demand, {hours} hour{'s' * (hours > 1)} from 2024-02-05" in (folder / "forecast.md").read_text("utf-8")
+    assert drawn.stat().st_size > 5_000
+    assert f"up to {hours} h ahead" in forecast(demand, "--horizon", f"{hours}h", "-q").out
+
+
 def test_pooled_takes_all_pools_as_one(demand: Path) -> None:
     found = forecast(demand, "--horizon", "24h", "--pooled", "--json", "-q").json()
     assert {"*"} == {row["pool"] for row in found["forecast"]}
