@@ -65,9 +65,9 @@ def given_upload(files: Mapping[str, bytes]) -> Given:
     """
     scenarios = [name for name in files if name.lower().endswith((".yaml", ".yml"))]
     if len(scenarios) != 1:
-        rule = "must be one YAML file, with the profiles and traces that it names"
+        rule = "must be one YAML file, with the files that it names"
         found = ", ".join(files) or "nothing"
-        raise InputError([Problem("upload", None, None, "", rule, found, "Choose one scenario at a time.")])
+        raise InputError([Problem("upload", None, None, "", rule, found, "Choose one at a time.")])
     check_uploads(files)
     name = scenarios[0]
     try:

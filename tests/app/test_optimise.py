@@ -185,6 +185,13 @@ def test_a_file_that_is_wrong_is_refused_in_place() -> None:
     assert "This plan file cannot be searched yet" in words(app)
 
 
+def test_bringing_a_file_is_asked_for_in_the_words_of_a_plan() -> None:
+    """A reader who is asked for a scenario brings the wrong file."""
+    for choice, asked in (("Upload …", "Drop a plan file (YAML) here"), ("Paste …", "Paste the YAML of a plan file.")):
+        app = at(choice)
+        assert any(asked in info.value for info in app.info)
+
+
 def test_no_plan_says_what_has_to_give_way() -> None:
     app = searched(pasted(IMPOSSIBLE))
     assert "no fleet meets what is asked" in words(app)
