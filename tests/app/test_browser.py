@@ -6,6 +6,7 @@ reason. ``HEADROOM_SCREENSHOTS=DIR`` keeps pictures of every page, light and dar
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -30,23 +31,26 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 START_S = 90
 ANSWER_MS = 60_000
+PLAN_MS = 180_000
+FRONTIER_MS = 900_000
 BUDGET_MS = 240_000
 """A budget takes half a minute on a machine with nothing else to do."""
 
-PROBES = re.compile(r"/(compare|calibration|budget)/_stcore/(health|host-config)$")
+PROBES = re.compile(r"/(compare|optimise|budget|calibration)/_stcore/(health|host-config)$")
 """Streamlit looks for its server under the address of the page before it looks at the root: not found, and told so."""
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A server of the app, as ``streamlit run app.py`` starts it."""
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of the app, as ``streamlit run app.py`` starts it; it keeps capacities for these tests alone."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     server = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("capacities"))},
+    )  # fmt: skip
     try:
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
         yield f"http://127.0.0.1:{port}"
@@ -122,8 +126,23 @@ def p99_ms(page: Any) -> float:
     return float(page.get_by_test_id("stMetricValue").first.inner_text().removesuffix(" ms").replace(",", ""))
 
 
+def verdict(page: Any) -> str:
+    """The sentence that the page begins with."""
+    return str(page.locator("[data-testid=stAppViewContainer] h4").first.inner_text())
+
+
+def taken(page: Any, label: str, path: Path) -> str:
+    """A file of the menu of downloads, as the reader gets it."""
+    page.get_by_test_id("stPopover").get_by_role("button").first.click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=label).click()
+    download.value.save_as(path)
+    page.keyboard.press("Escape")
+    return path.read_text(encoding="utf-8")
+
+
 def test_the_main_journey(browser: Any, address: str, tmp_path: Path) -> None:
-    """Open, move the load, read the p99, take the scenario away, send the link, compare, look at a profile."""
+    """Open, move the load, read the p99, take the scenario away; plan, take the plan away, reload from the URL."""
     watched = Watched(browser)
     page = watched.at(address)
     first = p99_ms(page)
@@ -143,20 +162,43 @@ def test_the_main_journey(browser: Any, address: str, tmp_path: Path) -> None:
     assert second > first
     assert "--set workloads.forecast.arrivals.scale=0.275" in page.locator("code").first.inner_text()
 
-    page.get_by_test_id("stPopover").get_by_role("button").first.click()
-    with page.expect_download() as taken:
-        page.get_by_role("button", name="Scenario as changed").click()
-    saved = tmp_path / "peak.yaml"
-    taken.value.save_as(saved)
-    assert "scale: 0.275" in saved.read_text(encoding="utf-8")
-    assert "# Does this fleet hold" in saved.read_text(encoding="utf-8")
+    saved = taken(page, "Scenario as changed", tmp_path / "peak.yaml")
+    assert "scale: 0.275" in saved
+    assert "# Does this fleet hold" in saved
 
     sent = Watched(browser)
     assert second == p99_ms(sent.at(page.url))
     sent.is_quiet()
     sent.page.close()
 
-    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Optimise").click()
+    first_plan = page.get_by_text(re.compile(r"\$3,854 a month: ")).first
+    first_plan.wait_for(timeout=ANSWER_MS)
+    watched.settled()
+    slider = page.get_by_role("slider", name="Load, % of the file's").first
+    slider.focus()
+    slider.press("ArrowRight")
+    page.get_by_text("The question has changed.").wait_for(timeout=ANSWER_MS)
+    page.wait_for_url(re.compile(r"load_short=105"), timeout=ANSWER_MS)
+    page.get_by_role("button", name="Find the cheapest plan").click()
+    page.get_by_text("optimize scenarios/plan_stated.yaml --set").wait_for(timeout=PLAN_MS)
+    watched.settled()
+    plan = json.loads(taken(page, "Plan (JSON)", tmp_path / "plan.json"))
+    assert [31.5] == plan["demand_rps"]["short"]
+    found = verdict(page)
+    assert f"${plan['cost']['usd_per_month']:,.0f} a month" in found
+
+    again = Watched(browser)
+    assert found == verdict(again.at(page.url))
+    again.is_quiet()
+    again.page.close()
+    watched.is_quiet()
+    page.close()
+
+
+def test_compare_and_calibration_follow_in_the_menu(browser: Any, address: str) -> None:
+    watched = Watched(browser)
+    page = watched.at(address)
     page.get_by_role("link", name="Compare").click()
     page.wait_for_selector("table", timeout=ANSWER_MS)
     watched.settled()
@@ -206,12 +248,37 @@ def test_every_chart_says_in_words_what_it_shows(browser: Any, address: str) -> 
     page.close()
 
 
+@pytest.mark.slow
+def test_what_stricter_objectives_cost_is_drawn(browser: Any, address: str, tmp_path: Path) -> None:
+    """The page without its frontier, below, is the short sibling."""
+    folder = Path(os.environ.get("HEADROOM_SCREENSHOTS") or tmp_path)
+    watched = Watched(browser)
+    page = watched.at(f"{address}/optimise")
+    page.get_by_role("button", name="Draw cost against p99").click(timeout=ANSWER_MS)
+    page.get_by_role("button", name="Stop").wait_for(timeout=ANSWER_MS)
+    page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot').length === 2", timeout=FRONTIER_MS)
+    watched.settled()
+    for scheme in ("light", "dark"):
+        again = Watched(browser, scheme=scheme)
+        shown = again.at(page.url)
+        shown.wait_for_function("() => document.querySelectorAll('.js-plotly-plot').length === 2", timeout=ANSWER_MS)
+        shown.wait_for_timeout(700)  # the charts fade in
+        boxes = [one.bounding_box() for one in shown.locator(".js-plotly-plot").all()]
+        assert max(box["y"] + box["height"] for box in boxes) <= 900
+        shown.screenshot(path=folder / f"frontier-{scheme}.png")
+        again.is_quiet()
+        shown.close()
+    watched.is_quiet()
+    page.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("name", "path"),
     [
         ("what_if", "/?load=110&instances=5"),
         ("compare", "/compare"),
+        ("optimise", "/optimise"),
         ("calibration", "/calibration?profile_a=bert-base-torch-int8-cpu"),
         ("commitments", "/budget?way=Demand+alone"),
     ],
