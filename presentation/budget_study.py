@@ -33,7 +33,7 @@ from simulator.wording import percent
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-SHIPPED: Final = "demand/vm-demand-daily.csv"
+SHIPPED: Final = "demand/vm-demand-weekly.csv"
 SHIPPED_SHAPE: Final = "demand/vm-demand-week-shape.csv"
 COLUMNS: Final = ("a_and_b", "others")
 
@@ -80,7 +80,7 @@ class StudyAnswer:
 
 
 def shipped_demand() -> tuple[str, bytes]:
-    """Virtual machines in a region of a cloud over three years, real: daily means times the shape of a week."""
+    """Virtual machines in a region of a cloud over three years, real: weekly means times the shape of a week."""
     from optimizer.budget.budget_spec import HistorySpec
     from optimizer.budget.demand_history import read_history
 

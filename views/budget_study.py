@@ -65,7 +65,7 @@ def _demand() -> tuple[str, bytes] | None:
     where = st.selectbox("Demand, instances by hour", (SHIPPED, UPLOAD), key="demand", bind=_LINK,
                          help="CSV with timestamp (UTC), pool and demand; names that mean the same do.")  # fmt: skip
     if where == SHIPPED:
-        st.caption("Real: two kinds of virtual machines over three years, as daily means times the shape of a week.")
+        st.caption("Real: two kinds of virtual machines over three years, as weekly means times the shape of a week.")
         return _shipped()
     file = st.file_uploader("A table of demand", type="csv", key="demand_file", max_upload_size=LARGEST_UPLOAD_MIB)
     return None if file is None else (file.name, file.getvalue())
