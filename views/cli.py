@@ -20,7 +20,7 @@ def start(
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Where it listens.")] = 8501,
     address: Annotated[str, typer.Option(help="Who may reach it: 0.0.0.0 lets everybody.")] = "127.0.0.1",
 ) -> None:
-    """Show what-ifs, comparisons and profiles in the browser.
+    """Show what-ifs, comparisons, plans, budgets and profiles in the browser.
 
     Example: headroom --port 8600
     """
