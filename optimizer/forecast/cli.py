@@ -22,6 +22,8 @@ from calibration.command_line import (
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
+_WIDTH = 80
+"""Columns of the text on a terminal."""
 _UNITS = ("instances", "requests_per_s", "requests")
 
 
@@ -159,7 +161,7 @@ def forecast(
     for written in (figure, output):
         if written is not None:
             messages.say(f"wrote {written}")
-    print_result(content if as_json else page(said, months, unit=history.unit))
+    print_result(content if as_json else page(said, months, unit=history.unit, width=_WIDTH))
     if check and not all(one.forecastable for one in said.series):
         raise typer.Exit(CHECK_FAILED)
 

@@ -23,7 +23,7 @@ from optimizer.forecast.occasions import Occasions, holidays_of
 from optimizer.forecast.scale import Floats, choose_scale
 from optimizer.forecast.season import WEEK, Seasons, find_seasons
 from optimizer.forecast.series import SeriesForecast
-from optimizer.forecast.verdict import verdict
+from optimizer.forecast.verdict import interval_notes, verdict
 from optimizer.history import History
 
 BEYOND_H: Final = 8 * WEEK
@@ -163,7 +163,7 @@ def level_forecasts(
             steps=horizon_h,
             forecastable=not reasons,
             reasons=reasons,
-            notes=tuple(_notes(past, spread, horizon_h)),
+            notes=(*interval_notes(scores), *_notes(past, spread, horizon_h)),
             scores=scores,
             seasons=seasons[column],
             levels=levels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from calibration.page import paragraph
 from optimizer.forecast.backtest import Scores
 from optimizer.forecast.joint import Forecast, PoolForecast
 from optimizer.forecast.models import REFERENCE
@@ -14,9 +15,12 @@ from optimizer.forecast.season import DAY, WEEK
 UNITS: Final = {"instances": "instances", "requests_per_s": "requests/s"}
 HEADINGS: Final = ("month", "mean", "P10", "P50", "P90", "peak", "peak P90")
 _MOST_ROWS: Final = 36
+_BULLET: Final = "- "
 
 
-def page(forecast: Forecast, months: dict[str, tuple[Month, ...]], *, unit: str, figure: str = "") -> str:
+def page(
+    forecast: Forecast, months: dict[str, tuple[Month, ...]], *, unit: str, figure: str = "", width: int | None = None
+) -> str:
     """Lay the forecast out as Markdown, for a report and for the terminal.
 
     Parameters
@@ -29,13 +33,15 @@ def page(forecast: Forecast, months: dict[str, tuple[Month, ...]], *, unit: str,
         What demand counts.
     figure
         File name of a figure to show; empty for none.
+    width
+        Columns within which prose is broken, for the terminal; None leaves a paragraph in one line. Tables keep theirs.
     """
     lines = [
         f"# Demand, {forecast.steps:,} hour{'s' * (forecast.steps > 1)} from {forecast.start:%Y-%m-%d %H:%M} UTC",
         "",
         f"Mean demand of each month ({UNITS.get(unit, unit)}): nine in ten futures stay below P90, one "
-        "in ten below P10. "
-        "Peak is the month's highest hour: half of the futures stay within it, and nine in ten within peak P90.",
+        "in ten below P10. Peak is the month's highest hour: half of the futures stay within it, and nine in ten "
+        "within peak P90.",
         "",
     ]
     lines += [f"![Demand, past and foretold]({figure})", ""] if figure else []
@@ -47,8 +53,16 @@ def page(forecast: Forecast, months: dict[str, tuple[Month, ...]], *, unit: str,
     own |= {note for _, one in _each(forecast) for note in (*one.reasons, *one.notes)}
     general = [note for note in forecast.notes if note not in own]
     if general:
-        lines += ["## The history", "", *(f"- {_sentence(note)}" for note in general), ""]
-    return "\n".join(lines)
+        lines += ["## The history", "", *(f"{_BULLET}{_sentence(note)}" for note in general), ""]
+    return "\n".join(lines if width is None else [piece for line in lines for piece in _broken(line, width)])
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """Break a line of prose; a table's, a heading's and an empty one stay as they are."""
+    if not line or line[0] in "|#!":
+        return [line]
+    mark = _BULLET if line.startswith(_BULLET) else ""
+    return paragraph(line.removeprefix(mark), mark=mark, width=width)
 
 
 def scores_in_words(model: str, scores: Scores) -> str:
@@ -86,11 +100,11 @@ def _pool(one: PoolForecast) -> Iterator[str]:
     if one.reasons:
         yield ""
         yield "**Cannot be forecast better than by its past:**"
-        yield from (f"- {_sentence(reason)}" for reason in one.reasons)
+        yield from (f"{_BULLET}{_sentence(reason)}" for reason in one.reasons)
     notes = [note for note in one.notes if REFERENCE.capitalize() not in note or not one.reasons]
     if notes:
         yield ""
-        yield from (f"- {_sentence(note)}" for note in notes)
+        yield from (f"{_BULLET}{_sentence(note)}" for note in notes)
 
 
 def _table(months: Sequence[Month]) -> Iterator[str]:

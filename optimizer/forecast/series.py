@@ -19,7 +19,7 @@ from optimizer.forecast.paths import TYPICAL, Dependence, dependence, errors_by_
 from optimizer.forecast.rolling import forecast_at
 from optimizer.forecast.scale import Floats, choose_scale
 from optimizer.forecast.season import DAY, Seasons, find_seasons
-from optimizer.forecast.verdict import verdict
+from optimizer.forecast.verdict import interval_notes, verdict
 
 PATHS: Final = 200
 """Sample paths unless more or fewer are asked for."""
@@ -207,7 +207,10 @@ def forecast_series(
         p50=np.round(factor * scale.back(middle), _DECIMALS),
         forecastable=not reasons,
         reasons=reasons,
-        notes=_notes(rolled.reach if len(origins) else 0, horizon_h, model),
+        notes=(
+            *interval_notes(rolling.scores, moved=bool(marginals.spread.any())),
+            *_notes(rolled.reach if len(origins) else 0, horizon_h, model),
+        ),
         scores=rolling.scores,
         seasons=seasons,
         quantiles=np.round(factor * scale.back(middle + marginals.shape[:, None] * marginals.spread), _DECIMALS),

@@ -1,4 +1,7 @@
-"""Can this series be forecast at all? Said plainly, with the reason, where it cannot."""
+"""Can this series be forecast at all? Said plainly, with the reason, where it cannot.
+
+An interval that held too little speaks against the forecast; one that held too much is only wide, and is called so.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ _CLEARLY: Final = 0.98
 _STEADY: Final = 0.1
 """A series without a season whose error is a smaller share of its demand than this is steady enough."""
 _FEWEST_ORIGINS: Final = 5
-_MISSED: Final = 0.1
+_MISSED: Final = 0.70
+"""The series no longer behaves as it did where its intervals held less than this instead of 80 %."""
+_HELD: Final = (0.75, 0.85)
+"""Less or more than this is said, too, but is no reason against the forecast."""
 _FAR: Final = 6.0
 _LAST_DAYS, _BEFORE_DAYS = 3, 28
 
@@ -52,10 +58,9 @@ def verdict(
             )
         if not seasons.daily and not seasons.weekly and scores.relative_error > _STEADY:
             reasons.append("No season was found, by day or by week: what is foretold is a level")
-        if scores.origins >= _FEWEST_ORIGINS and abs(scores.coverage_80 - 0.8) > _MISSED:
-            side = "only " if scores.coverage_80 < 0.8 else ""
+        if scores.origins >= _FEWEST_ORIGINS and round(scores.coverage_80, 4) < _MISSED:
             reasons.append(
-                f"P10 to P90 held {side}{100 * scores.coverage_80:.0f} % of the hours at past origins instead of "
+                f"P10 to P90 held only {100 * scores.coverage_80:.0f} % of the hours at past origins instead of "
                 "80 %: the series does not behave as it used to"
             )
     shift = shift_at_end(parts)
@@ -66,6 +71,31 @@ def verdict(
             "the usual difference of days): whether that stays, the history cannot tell"
         )
     return tuple(reasons)
+
+
+def interval_notes(scores: Scores, *, moved: bool = True) -> tuple[str, ...]:
+    """How far off 80 % was what P10 to P90 held, where that speaks against the interval and not the forecast?
+
+    Parameters
+    ----------
+    scores
+        Of the backtest.
+    moved
+        Whether any forecast of the backtest was wrong at all: where none was, the interval has no width.
+
+    >>> interval_notes(Scores(12, 24, 0.8, 1.0, 0.3, 0.92, 0.1))
+    ('P10 to P90 held 92 % of the hours at past origins, more than 80 %: the interval is wider than it need be',)
+    """
+    if scores.origins < _FEWEST_ORIGINS:
+        return ()
+    held = f"{100 * scores.coverage_80:.0f} % of the hours at past origins"
+    if not moved:
+        return (f"Demand never differed from what was foretold: P10 to P90 has no width, and held {held}",)
+    if round(scores.coverage_80, 4) > _HELD[1]:
+        return (f"P10 to P90 held {held}, more than 80 %: the interval is wider than it need be",)
+    if _MISSED <= round(scores.coverage_80, 4) < _HELD[0]:
+        return (f"P10 to P90 held {held}, less than 80 %: the interval is narrower than it should be",)
+    return ()
 
 
 def shift_at_end(parts: Decomposed) -> float | None:

@@ -59,7 +59,8 @@ def test_text_tells_months_and_the_scores_beside_seasonal_naive(demand: Path) ->
     ran = forecast(demand, "--horizon", "2w", "--pool", "A")
     assert 0 == ran.code
     assert "| 2024-02 |" in ran.out
-    assert "than that of seasonal naive (MASE" in ran.out
+    assert "than that of seasonal naive (MASE" in " ".join(ran.out.split())
+    assert "nine in ten futures stay below P90, one in ten below P10" in " ".join(ran.out.split())
     assert "forecasting A" in ran.err
 
 
@@ -91,7 +92,11 @@ def test_output_holds_the_forecast_for_programs_and_for_people(demand: Path, tmp
     with (folder / "forecast.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert 144 == len(rows) == len(json.loads((folder / "forecast.json").read_text(encoding="utf-8"))["forecast"])
-    assert "![Demand, past and foretold](forecast.svg)" in (folder / "forecast.md").read_text(encoding="utf-8")
+    report = (folder / "forecast.md").read_text(encoding="utf-8")
+    assert "![Demand, past and foretold](forecast.svg)" in report
+    # The terminal gets the same words in lines that fit it; in the file a paragraph is one line.
+    assert max(map(len, ran.out.splitlines())) <= 80 < max(map(len, report.splitlines()))
+    assert ran.out.split() == report.replace("![Demand, past and foretold](forecast.svg)", "").split()
     assert (tmp_path / "f.png").stat().st_size > 5_000
 
 
@@ -155,6 +160,7 @@ def test_months_and_years_are_the_calendars() -> None:
 def test_help_loads_nothing_heavy() -> None:
     """``--help`` must answer before a person wonders."""
     heavy = "numpy scipy pandas statsmodels matplotlib pyarrow numba"
-    code = f"import sys, optimizer.forecast.cli; sys.exit(' '.join(n for n in '{heavy}'.split() if n in sys.modules) or None)"
+    loaded = f"' '.join(n for n in '{heavy}'.split() if n in sys.modules)"
+    code = f"import sys, optimizer.forecast.cli; sys.exit({loaded} or None)"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (0, "") == (ran.returncode, ran.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from scipy.signal import lfilter
 
 from optimizer.calendar_days import Event, Holiday
+from optimizer.forecast.models import Training
 from optimizer.forecast.scale import Floats
 from optimizer.forecast.series import SeriesForecast, forecast_series
+from optimizer.forecast.verdict import interval_notes, verdict
 
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -74,6 +77,33 @@ def test_constant_demand_stays() -> None:
     assert np.array_equal(np.full(48, 5.0), said.p50)
     assert np.array_equal(np.full(48, 5.0), said.quantile(0.9))
     assert 1.0 == said.scores.coverage_80
+    assert said.forecastable, said.reasons
+    assert any("has no width, and held 100 %" in note for note in said.notes)
+    assert not any("wider than it need be" in note for note in said.notes)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "reason", "note"),
+    [
+        (1.00, None, "wider than it need be"),
+        (0.86, None, "wider than it need be"),
+        (0.85, None, None),
+        (0.75, None, None),
+        (0.74, None, "narrower than it should be"),
+        (0.70, None, "narrower than it should be"),
+        (0.69, "held only 69 %", None),
+    ],
+)
+def test_only_an_interval_that_held_too_little_speaks_against_the_forecast(
+    coverage: float, reason: str | None, note: str | None, seasonal: SeriesForecast
+) -> None:
+    """One that held more is wide, no more; up to ten points less is told, and beyond that the series has changed."""
+    scores = replace(seasonal.scores, coverage_80=coverage)
+    values = weekly(8 * 168)
+    parts = Training(values, seasonal.seasons, 100, seasonal.seasons.period_h).profiled
+    reasons, notes = verdict(scores, seasonal.seasons, parts, 100), interval_notes(scores)
+    assert [reason is not None] == [reason is not None and reason in said for said in reasons or [""]]
+    assert [note is not None] == [note is not None and note in said for said in notes or [""]]
 
 
 def test_noise_without_a_season_is_called_so() -> None:
