@@ -93,11 +93,18 @@ def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     assert [] == [name for name in wheel.namelist() if "__pycache__" in name]
 
 
+def test_the_wheel_holds_the_app_with_its_settings_and_its_scenarios(wheel: zipfile.ZipFile) -> None:
+    """Without its settings the server would listen to everybody; without scenarios it opens on nothing."""
+    scenarios = {f"presentation/scenarios/{path.name}" for path in (ROOT / "scenarios").glob("*.yaml")}
+    assert {"views/app.py", "views/.streamlit/config.toml", "views/icon.svg", *scenarios} <= set(wheel.namelist())
+
+
 def test_the_commands_are_installed(wheel: zipfile.ZipFile) -> None:
     """``simulate`` and ``calibrate`` are how every example starts."""
     entry_points = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     installed = wheel.read(entry_points).decode().splitlines()
-    assert {"calibrate = calibration.cli:main", "simulate = simulator.cli:main"} <= set(installed)
+    wanted = {"calibrate = calibration.cli:main", "headroom = views.cli:main", "simulate = simulator.cli:main"}
+    assert wanted <= set(installed)
 
 
 def test_what_the_packages_import_is_what_they_require() -> None:

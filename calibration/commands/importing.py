@@ -11,7 +11,6 @@ from calibration.command_line import print_result, refuse
 
 if TYPE_CHECKING:
     from calibration.observation import Observations
-    from calibration.problems import InputError
     from calibration.profile_file import ProfileFile
 
 FORMAT_HELP: Final = (
@@ -88,10 +87,8 @@ def import_measurements(
     Example: calibrate import perf-analyzer --batch 1 b1.csv --batch 8 b8.csv -o bert.json
     """
     from calibration.console import Messages
-    from calibration.fit import fit_profile
-    from calibration.formed_batches import formed_batches
+    from calibration.imported import profile_of
     from calibration.importers import ImportOptions, import_files
-    from calibration.problems import InputError
     from calibration.profile_writer import write_profile
 
     _check_output(output, files)
@@ -114,11 +111,7 @@ def import_measurements(
         allow_incomplete=allow_incomplete,
     )
     found = import_files(format, files, options)
-    formed = formed_batches(found)
-    try:
-        profile = fit_profile([found] if formed is None else [found, formed], name=name, seed=seed)
-    except InputError as error:
-        profile, found = _unfitted(found, name, error)
+    profile, found = profile_of(found, name=name, seed=seed)
     try:
         write_profile(profile, output)
     except OSError as error:
@@ -160,28 +153,6 @@ def _checked_date(text: str | None) -> str | None:
         return dt.date.fromisoformat(text).isoformat()
     except ValueError:
         refuse("--date", "must be a day", repr(text), "Write it as 2026-01-19.")
-
-
-def _unfitted(found: Observations, name: str, error: InputError) -> tuple[ProfileFile, Observations]:
-    """The measurements as they are, where they are too few to be fitted: others may be joined to them later.
-
-    Raises
-    ------
-    InputError
-        They are of a device: without its batch curve nothing is worth keeping.
-    """
-    from dataclasses import replace
-
-    from calibration.observation_table import columns_of
-    from calibration.profile_file import ProfileFile
-
-    if found.scope != "server":
-        raise error
-    reasons = "; ".join(f"{problem.rule}" for problem in error.problems)
-    words = f"kept, but not fitted: measurements {reasons}. Join more to them: calibrate fit A.json B.json -o C.json"
-    content = {"schema": 1, "name": name, "provenance": dict(found.provenance), "loads": columns_of(found.rows)}
-    file = ProfileFile.model_validate({**content, "notes": {**found.notes, "not_fitted": reasons}})
-    return file, replace(found, warnings=(*found.warnings, words))
 
 
 def _summary(found: Observations, profile: ProfileFile) -> str:

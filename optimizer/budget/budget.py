@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from optimizer.budget.demand_paths import DemandPaths
+    from optimizer.budget.hourly_fleets import HourlyFleets
+    from simulator.commitment import Commitment
     from simulator.focus_rows import Row
 
 SCHEMA_VERSION: Final = 1
@@ -183,6 +185,10 @@ class Budget:
     """Mean of the futures' bills, as rows in FOCUS columns."""
     past: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """Histories by workload, for figures."""
+    hourly: HourlyFleets | None = field(default=None, repr=False, compare=False)
+    """Which instances carry which demand, for what else is asked of this budget."""
+    promised: tuple[Commitment, ...] = field(default=(), repr=False, compare=False)
+    """The purchases as the ledger knows them."""
 
     @property
     def saved_usd(self) -> float:

@@ -24,7 +24,8 @@ from optimizer.budget.budget_file import BudgetQuestion
 from optimizer.budget.demand_paths import DemandPaths, Forecaster, demand_paths
 from optimizer.budget.fleet_of_demand import FleetTable, fleet_tables
 from optimizer.budget.focus import FocusMean
-from optimizer.budget.monthly import Columns, Settled, periods, settle_paths, shares, spread
+from optimizer.budget.hourly_fleets import HourlyFleets
+from optimizer.budget.monthly import Settled, periods, settle_paths, shares, spread
 from optimizer.budget.offers import Offers, offers_of
 from optimizer.budget.purchases import Bought, Buyer, Needs, by_lookback, default_buyer, newsvendor
 from optimizer.budget.what_ifs import what_ifs
@@ -34,58 +35,6 @@ Floats = npt.NDArray[np.float64]
 
 AHEAD_OF_PAST: Final = 1.0
 """Demand is forecast at most so many times as far ahead as its history is long; further, its last year repeats."""
-
-
-class _Fleets:
-    """Instances by type of every future and hour: the fleet tables applied to the demand."""
-
-    def __init__(self, question: BudgetQuestion, tables: tuple[FleetTable, ...], offers: Offers) -> None:
-        self.question, self.tables, self.offers = question, tables, offers
-        places = [offers.type_of(candidate) for candidate in tables[0].candidates]
-        self.to_type = np.zeros((len(places), len(offers.types)))
-        self.to_type[np.arange(len(places)), places] = 1.0
-        used = [(table.instances @ self.to_type).any(axis=0) for table in tables]
-        self.columns = [(w, j) for w, any_of in enumerate(used) for j in np.flatnonzero(any_of).tolist()]
-
-    def described(self) -> Columns:
-        """What the columns are."""
-        types = self.offers.types
-        return Columns(
-            start=self.question.start,
-            instance_types=tuple(types[j].name for _, j in self.columns),
-            tags=tuple(self.question.tags(self.tables[w].workload) for w, _ in self.columns),
-            usd_per_hour=np.array([types[j].usd_per_hour for _, j in self.columns]),
-        )
-
-    def of(self, demand: DemandPaths, path: int) -> Floats:
-        """(H, J) instances of one future, a column each type of each workload."""
-        by_workload = [table.fleet(demand.rps[table.workload][path]) @ self.to_type for table in self.tables]
-        return np.stack([by_workload[w][:, j] for w, j in self.columns], axis=1).astype(np.float64)
-
-    def every(self, demand: DemandPaths) -> Iterator[Floats]:
-        """The same for each future."""
-        return (self.of(demand, path) for path in range(demand.count))
-
-    def past(self) -> Floats:
-        """(T, P) instances that the hours which all histories share would have needed."""
-        histories = self.question.history
-        start = max(history.start for history in histories.values())
-        end = min(history.end for history in histories.values())
-        hours = max((end - start) // dt.timedelta(hours=1), 0)
-        found = np.zeros((hours, len(self.offers.types)))
-        for table in self.tables:
-            history = histories[table.workload]
-            first = (start - history.start) // dt.timedelta(hours=1)
-            found += table.fleet(history.rps[first : first + hours]) @ self.to_type
-        return found
-
-    def pooled(self, demand: DemandPaths) -> Floats:
-        """(S, H, P) instances by type, whoever asks for them."""
-        found = np.zeros((demand.count, demand.hours, len(self.offers.types)))
-        for path in range(demand.count):
-            for place, column in enumerate(self.of(demand, path).T):
-                found[path, :, self.columns[place][1]] += column
-        return found
 
 
 def budget(
@@ -128,7 +77,7 @@ def budget(
         tables = fleet_tables(
             question.plan, _asked(question, demand), jobs=jobs, cluster=cluster, cache=cache, watch=watch
         )
-    fleets = _Fleets(question, tables, offers)
+    fleets = HourlyFleets(question, tables, offers)
     within = demand.first(question.hours)
     watch.stage("choosing purchases")
     with _timed(timing, "purchases"):
@@ -171,6 +120,8 @@ def budget(
         demand=within,
         focus=focus.rows(),
         past=question.history,
+        hourly=fleets,
+        promised=tuple(commitments),
     )
 
 
@@ -193,13 +144,18 @@ def _hours_ahead(question: BudgetQuestion) -> tuple[int, int]:
 
 
 def _asked(question: BudgetQuestion, demand: DemandPaths) -> dict[str, Floats]:
-    """Every demand of all futures and the past, by workload."""
+    """Every demand of all futures and the past, by workload, and the greatest of the what-ifs that ask more."""
     past = question.history
-    return {name: np.concatenate([paths.ravel(), past[name].rps]) for name, paths in demand.rps.items()}
+    asked = {name: np.concatenate([paths.ravel(), past[name].rps]) for name, paths in demand.rps.items()}
+    for scenario in question.spec.demand_scenarios:
+        if scenario.factor > 1:
+            for name in asked if scenario.workload is None else (scenario.workload,):
+                asked[name] = np.append(asked[name], scenario.factor * demand.rps[name].max())
+    return asked
 
 
 def _bought(
-    question: BudgetQuestion, fleets: _Fleets, demand: DemandPaths, ahead: int, buyer: Buyer
+    question: BudgetQuestion, fleets: HourlyFleets, demand: DemandPaths, ahead: int, buyer: Buyer
 ) -> tuple[tuple[Bought, ...], Mapping[str, tuple[Bought, ...]]]:
     """What is bought, and what other rules would buy."""
     if not fleets.offers.market.offers:
@@ -255,7 +211,7 @@ def _lines(
         )
 
 
-def _fleet_sizes(fleets: _Fleets, demand: DemandPaths) -> dict[str, dict[str, float]]:
+def _fleet_sizes(fleets: HourlyFleets, demand: DemandPaths) -> dict[str, dict[str, float]]:
     """Mean and most instances of each type, by workload, over all futures."""
     sizes: dict[str, dict[str, float]] = {table.workload: {} for table in fleets.tables}
     means = np.zeros((demand.count, len(fleets.columns)))

@@ -41,7 +41,7 @@ def commitment_figure(study: Study) -> Figure:
     ax.plot(after, middle, "--", color=OKABE_ITO["blue"], linewidth=1.6, label="middle future")
     ax.step(
         after,
-        _weekly(_committed(study, ahead_h)[None])[0],
+        _weekly(committed(study, ahead_h)[None])[0],
         where="post",
         color=OKABE_ITO["vermilion"],
         linewidth=1.8,
@@ -77,7 +77,7 @@ def months_figure(year: Year) -> Figure:
     return figure
 
 
-def _committed(study: Study, hours: int) -> Floats:
+def committed(study: Study, hours: int) -> Floats:
     """(T,) what the purchases cover at most, at on-demand prices."""
     market = study.recommendation.market
     price = dict(zip(market.pools, market.on_demand_usd.tolist(), strict=True))

@@ -103,7 +103,7 @@ def test_executions_that_cannot_be_fitted_are_refused(tmp_path: Path, monkeypatc
     def refuse(*_: object, **__: object) -> None:
         raise InputError([Problem("measurements", None, None, "", "contradict each other")])
 
-    monkeypatch.setattr("calibration.fit.fit_profile", refuse)
+    monkeypatch.setattr("calibration.imported.fit_profile", refuse)
     log = tmp_path / "mlperf_log_summary.txt"
     log.write_text(OFFLINE)
     ran = imported("mlperf", log, "--batch", 8, "-o", tmp_path / "p.json")
