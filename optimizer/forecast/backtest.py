@@ -33,6 +33,8 @@ _FORGOTTEN: Final = 4 * WEEK
 """After so long (or two horizons) half of what an origin says of the intervals' width is forgotten: noise comes and
 goes. One width for both sides: factors of their own, for above and below, held less and lost more on real demand."""
 _DECIMALS: Final = 9
+_EXACT: Final = 1e-6
+"""A smaller share of mean demand than this is what arithmetic leaves, and no miss."""
 _TO: Final = (0.6, 3.0)
 
 
@@ -206,6 +208,8 @@ class Rolling:
     """(R, K) errors in units of what P10 to P90 allowed: beyond 1 lie the misses."""
     when: Floats
     """(R, K) the hour at which each was known."""
+    exact: float = 0.0
+    """Share of the hours that were just what was foretold, so that an interval without width would hold them."""
 
 
 UNTESTED: Final = Rolling(Scores(0, 0, np.nan, np.nan, np.nan, np.nan, np.nan), np.zeros((0, 1)), np.zeros((0, 1)))
@@ -235,15 +239,16 @@ def roll(rolled: Rolled, *, model: str | None = None) -> Rolling:
         p10, p90 = (np.round(scale.back(middle + factor * side), _DECIMALS) for side in (low, high))
         p50, naive = rolled.ahead[chosen.model][k], rolled.ahead[REFERENCE][k]
         losses = sum(pinball(actual, q, p) for q, p in ((p10, 0.1), (p50, 0.5), (p90, 0.9))) / 3
-        off, held = np.abs(actual - p50), (actual >= p10) & (actual <= p90)
-        found = (off, np.abs(actual - naive), losses, held, off, actual)
+        no_miss = _EXACT * float(np.mean(actual))
+        off, held = np.abs(actual - p50), (actual >= p10 - no_miss) & (actual <= p90 + no_miss)
+        found = (off, np.abs(actual - naive), losses, held, off, actual, off <= no_miss)
         unit = rolled.naive_error[k]
-        rows.append(np.array([np.dot(share, one) for one in found]) / (unit, unit, unit, 1.0, 1.0, 1.0))
+        rows.append(np.array([np.dot(share, one) for one in found]) / (unit, unit, unit, 1.0, 1.0, 1.0, 1.0))
     if not rows:
         return UNTESTED
-    mase, naive_mase, loss, hits, wrong, demand = (float(value) for value in np.mean(rows, axis=0))
+    mase, naive_mase, loss, hits, wrong, demand, exact = (float(value) for value in np.mean(rows, axis=0))
     scores = Scores(len(rows), rolled.reach, mase, naive_mase, loss, hits, wrong / demand if demand > 0 else 0.0)
-    return Rolling(scores, np.array(relative), np.array(when))
+    return Rolling(scores, np.array(relative), np.array(when), exact)
 
 
 def widening(relative: list[Floats] | Floats, when: list[Floats] | Floats, at_h: int) -> float:
