@@ -24,9 +24,17 @@ _CLEARLY: Final = 0.98
 """Share of the reference's error that a model must stay below to be used instead of it."""
 _NEAR: Final = 1.03
 """The median of models is used where the best single one is no better than this: that one may have been lucky."""
-_TRUST: Final = 3.0
+_ENOUGH: Final = 8 * WEEK
+"""A model that has seen less than this is further off than one that has: its errors count by the square of the share,
+or a short history, whose first origins had seen least, would be given too wide an interval."""
+_TRUST: Final = 2.0
 """Scored origins after which half of what they say of the intervals' width is believed."""
+_FORGOTTEN: Final = 4 * WEEK
+"""After so long (or two horizons) half of what an origin says of the intervals' width is forgotten: noise comes and
+goes. One width for both sides: factors of their own, for above and below, held less and lost more on real demand."""
 _DECIMALS: Final = 9
+_EXACT: Final = 1e-6
+"""A smaller share of mean demand than this is what arithmetic leaves, and no miss."""
 _TO: Final = (0.6, 3.0)
 
 
@@ -175,7 +183,8 @@ def choose(rolled: Rolled, at_h: int, scale: Scale, steps: int, *, model: str | 
     if np.count_nonzero(known.mean(axis=1) > 0.5) < 2:
         return None
     horizon = rolled.reach
-    weights = 0.5 ** ((at_h - rolled.origins) / max(_RECENT / 2, 2 * horizon))
+    had_seen = np.minimum(rolled.origins, _ENOUGH) / min(at_h, _ENOUGH)
+    weights = np.square(had_seen) * 0.5 ** ((at_h - rolled.origins) / max(_RECENT / 2, 2 * horizon))
     name, ratio = (model, np.nan) if model else select(rolled, known, weights)
     ahead = rolled.ahead[name]
     known &= np.isfinite(ahead)
@@ -199,6 +208,8 @@ class Rolling:
     """(R, K) errors in units of what P10 to P90 allowed: beyond 1 lie the misses."""
     when: Floats
     """(R, K) the hour at which each was known."""
+    exact: float = 0.0
+    """Share of the hours that were just what was foretold, so that an interval without width would hold them."""
 
 
 UNTESTED: Final = Rolling(Scores(0, 0, np.nan, np.nan, np.nan, np.nan, np.nan), np.zeros((0, 1)), np.zeros((0, 1)))
@@ -228,15 +239,16 @@ def roll(rolled: Rolled, *, model: str | None = None) -> Rolling:
         p10, p90 = (np.round(scale.back(middle + factor * side), _DECIMALS) for side in (low, high))
         p50, naive = rolled.ahead[chosen.model][k], rolled.ahead[REFERENCE][k]
         losses = sum(pinball(actual, q, p) for q, p in ((p10, 0.1), (p50, 0.5), (p90, 0.9))) / 3
-        off, held = np.abs(actual - p50), (actual >= p10) & (actual <= p90)
-        found = (off, np.abs(actual - naive), losses, held, off, actual)
+        no_miss = _EXACT * float(np.mean(actual))
+        off, held = np.abs(actual - p50), (actual >= p10 - no_miss) & (actual <= p90 + no_miss)
+        found = (off, np.abs(actual - naive), losses, held, off, actual, off <= no_miss)
         unit = rolled.naive_error[k]
-        rows.append(np.array([np.dot(share, one) for one in found]) / (unit, unit, unit, 1.0, 1.0, 1.0))
+        rows.append(np.array([np.dot(share, one) for one in found]) / (unit, unit, unit, 1.0, 1.0, 1.0, 1.0))
     if not rows:
         return UNTESTED
-    mase, naive_mase, loss, hits, wrong, demand = (float(value) for value in np.mean(rows, axis=0))
+    mase, naive_mase, loss, hits, wrong, demand, exact = (float(value) for value in np.mean(rows, axis=0))
     scores = Scores(len(rows), rolled.reach, mase, naive_mase, loss, hits, wrong / demand if demand > 0 else 0.0)
-    return Rolling(scores, np.array(relative), np.array(when))
+    return Rolling(scores, np.array(relative), np.array(when), exact)
 
 
 def widening(relative: list[Floats] | Floats, when: list[Floats] | Floats, at_h: int) -> float:
@@ -245,10 +257,13 @@ def widening(relative: list[Floats] | Floats, when: list[Floats] | Floats, at_h:
         return 1.0
     sizes, times = np.asarray(relative), np.asarray(when)
     known = times <= at_h
-    origins = np.count_nonzero(known.mean(axis=1) > 0.5)
-    if not origins:
+    told = known.mean(axis=1) > 0.5
+    if not told.any():
         return 1.0
-    needed = float(weighted_quantile(sizes[known], np.ones(np.count_nonzero(known)), 0.8))
+    first, last = times[:, 0], times[:, -1]
+    weights = 0.5 ** ((first[told].max() - first) / max(_FORGOTTEN, 2 * float(np.max(last - first) + 1)))
+    origins = float(weights[told].sum())
+    needed = float(weighted_quantile(sizes[known], np.broadcast_to(weights[:, None], sizes.shape)[known], 0.8))
     return float(np.clip(max(needed, 1e-3) ** (origins / (origins + _TRUST)), *_TO))
 
 

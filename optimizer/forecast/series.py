@@ -208,7 +208,7 @@ def forecast_series(
         forecastable=not reasons,
         reasons=reasons,
         notes=(
-            *interval_notes(rolling.scores, moved=bool(marginals.spread.any())),
+            *interval_notes(rolling.scores, exact=rolling.exact),
             *_notes(rolled.reach if len(origins) else 0, horizon_h, model),
         ),
         scores=rolling.scores,

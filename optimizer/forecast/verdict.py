@@ -73,15 +73,15 @@ def verdict(
     return tuple(reasons)
 
 
-def interval_notes(scores: Scores, *, moved: bool = True) -> tuple[str, ...]:
+def interval_notes(scores: Scores, *, exact: float = 0.0) -> tuple[str, ...]:
     """How far off 80 % was what P10 to P90 held, where that speaks against the interval and not the forecast?
 
     Parameters
     ----------
     scores
         Of the backtest.
-    moved
-        Whether any forecast of the backtest was wrong at all: where none was, the interval has no width.
+    exact
+        Share of the hours that were just what was foretold: an interval without any width holds so many.
 
     >>> interval_notes(Scores(12, 24, 0.8, 1.0, 0.3, 0.92, 0.1))
     ('P10 to P90 held 92 % of the hours at past origins, more than 80 %: the interval is wider than it need be',)
@@ -89,8 +89,11 @@ def interval_notes(scores: Scores, *, moved: bool = True) -> tuple[str, ...]:
     if scores.origins < _FEWEST_ORIGINS:
         return ()
     held = f"{100 * scores.coverage_80:.0f} % of the hours at past origins"
-    if not moved:
-        return (f"Demand never differed from what was foretold: P10 to P90 has no width, and held {held}",)
+    if exact > _HELD[0] and scores.coverage_80 > _HELD[1]:
+        return (
+            f"Demand was just what was foretold in {100 * exact:.0f} % of the hours at past origins, which an interval "
+            f"without width holds: P10 to P90 held {100 * scores.coverage_80:.0f} %",
+        )
     if round(scores.coverage_80, 4) > _HELD[1]:
         return (f"P10 to P90 held {held}, more than 80 %: the interval is wider than it need be",)
     if _MISSED <= round(scores.coverage_80, 4) < _HELD[0]:

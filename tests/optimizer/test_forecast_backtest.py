@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import lfilter
 
 from optimizer.forecast.backtest import Rolled, choose, place_origins, roll, select, widening
 from optimizer.forecast.marginals import calibrate, weighted_quantile
@@ -108,6 +109,46 @@ def test_intervals_that_missed_are_widened_and_those_that_held_too_much_narrowed
     assert widening(np.full((20, 24), 2.0), when, 1000) > 1.5
     assert widening(np.full((20, 24), 0.5), when, 1000) < 0.75
     assert 1.0 == widening(np.full((20, 24), 2.0), when + 2000, 1000)
+
+
+def test_the_width_follows_noise_that_grew_or_fell_two_months_ago() -> None:
+    """Half a year ago counts for less than last month: neither keeps an interval too narrow or too wide."""
+    when = 168.0 * np.arange(26)[:, None] + np.arange(24.0)
+    for first, last in ((1.0, 2.0), (1.0, 0.7)):
+        sizes = np.repeat(np.where(np.arange(26) < 18, first, last)[:, None], 24, axis=1) * np.linspace(0.1, 1.125, 24)
+        assert abs(widening(sizes, when, 9000) - last) < 0.5 * abs(last - first)
+
+
+def test_errors_of_a_model_that_had_seen_little_do_not_widen_the_interval_of_one_that_has(rolled: Rolled) -> None:
+    """Origins within the first weeks are further off: weighted alike, they would count as today's errors do."""
+    today = rolled.origins[-1]
+    little = np.sqrt(np.maximum(8 * 168 / rolled.origins, 1.0))[:, None]
+    errors = np.random.default_rng(1).normal(0, 8, rolled.actual.shape)
+    worse = replace(rolled, ahead={REFERENCE: rolled.actual + little * errors})
+    found = choose(worse, int(today) + 48, Scale("identity"), 48)
+    alike = calibrate(
+        -little * errors, np.ones(errors.shape, dtype=np.bool_), rolled.leads, np.ones(len(errors)), 48, 9
+    )
+    assert found is not None
+    width, wide = (one.spread.mean() * (one.at(0.9) - one.at(0.1)) for one in (found.marginals, alike))
+    assert 0.8 * wide < width < 0.97 * wide
+
+
+@pytest.mark.parametrize("kind", ["noise", "lasting", "counts"])
+@pytest.mark.parametrize(("weeks", "horizon"), [(8, 24), (8, 168), (12, 24)])
+def test_intervals_of_stationary_demand_hold_four_in_five_hours(kind: str, weeks: int, horizon: int) -> None:
+    """Within five points on rolling origins: a level, a day, a week-end, and noise alone, lasting, or of counts."""
+    rng = np.random.default_rng(weeks)
+    hour = np.arange(weeks * 168)
+    shape = 60 * (1 + 0.4 * np.sin(2 * np.pi * hour / 24) - 0.25 * ((hour // 24) % 7 >= 5))
+    if kind == "counts":
+        values = rng.poisson(shape).astype(np.float64)
+    else:
+        noise = rng.normal(0, 5, hour.size)
+        values = shape + (lfilter([0.6], [1.0, -0.8], noise) if kind == "lasting" else noise)
+    origins, steps = place_origins(len(values), horizon)
+    found = roll(forecast_at(values, Occasions(MONDAY), origins, steps, 168)).scores
+    assert 0.8 == pytest.approx(found.coverage_80, abs=0.05)
 
 
 def test_weights_count_as_repetitions() -> None:

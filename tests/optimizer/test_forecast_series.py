@@ -78,8 +78,20 @@ def test_constant_demand_stays() -> None:
     assert np.array_equal(np.full(48, 5.0), said.quantile(0.9))
     assert 1.0 == said.scores.coverage_80
     assert said.forecastable, said.reasons
-    assert any("has no width, and held 100 %" in note for note in said.notes)
+    assert any("just what was foretold in 100 % of the hours" in note for note in said.notes)
     assert not any("wider than it need be" in note for note in said.notes)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.15])
+def test_demand_that_is_nearly_always_just_as_foretold_is_not_said_to_have_too_wide_an_interval(noise: float) -> None:
+    """Whole instances by the clock: to hold the commonest value is to hold more than four hours in five."""
+    hour = np.arange(8 * 168)
+    values = 20 + 8 * np.sin(2 * np.pi * hour / 24) - 5 * ((hour // 24) % 7 >= 5)
+    values = np.round(values + np.random.default_rng(1).normal(0, noise, hour.size)) if noise else values
+    said = forecast_series(values, start=MONDAY, horizon_h=24)
+    assert said.scores.coverage_80 > 0.85
+    assert any("just what was foretold in" in note for note in said.notes)
+    assert not any("P10 to P90 held" in reason for reason in said.reasons)
 
 
 @pytest.mark.parametrize(
