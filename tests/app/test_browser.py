@@ -1,7 +1,8 @@
 """The app in a real browser: the main journey, a quiet console, no host but its own, and its pictures.
 
 Needs playwright and a Chromium (``apt-get install chromium``); where either is missing the tests are skipped with that
-reason. ``HEADROOM_SCREENSHOTS=DIR`` keeps pictures of every page, light and dark, in DIR.
+reason. ``HEADROOM_SCREENSHOTS=DIR`` keeps pictures of every page, light and dark, in DIR; with ``--run-slow`` also
+those of a budget and of a frontier.
 """
 
 from __future__ import annotations
@@ -282,6 +283,7 @@ def test_what_stricter_objectives_cost_is_drawn(browser: Any, address: str, tmp_
         ("what_if", "/?load=110&instances=5"),
         ("compare", "/compare"),
         ("optimise", "/optimise"),
+        ("budget_asked", "/budget"),
         ("calibration", "/calibration?profile_a=bert-base-torch-int8-cpu"),
         ("commitments", "/budget?way=Demand+alone"),
     ],
@@ -299,8 +301,12 @@ def test_every_page_is_quiet_in_light_and_in_dark(
     page.close()
 
 
+@pytest.mark.slow
 def test_a_budget_is_worked_out_and_taken_away(browser: Any, address: str, tmp_path: Path) -> None:
-    """What is known at once, the run, every part of the answer, light and dark, and the bill as a file."""
+    """What is known at once, the run, every part of the answer, light and dark, and the bill as a file.
+
+    The short siblings are the page before its run, above, and the run of a small budget in test_budget.py.
+    """
     folder = Path(os.environ.get("HEADROOM_SCREENSHOTS") or tmp_path)
     watched = Watched(browser)
     page = watched.at(f"{address}/budget?futures=20")

@@ -29,8 +29,8 @@ FULL = Pace(device_s=3.0, batches=(1, 2, 3, 4, 5, 6, 7, 8), closed_s=5.0, open_s
 MAX_BATCH, DELAY_MS = 8, 5
 
 ATTEMPTS = 3
-"""How often a server is measured anew before its misses count: what the host of a virtual machine takes from it shows in
-no counter and passes, while a model that is wrong misses every time."""
+"""How often a server is measured anew before its misses count: what the host of a virtual machine takes from it shows
+in no counter and passes, while a model that is wrong misses every time."""
 
 
 def judged(name: str, model: str, loads: tuple[float, ...], pace: Pace, folder: Path, error_table: list[str]) -> None:

@@ -174,7 +174,10 @@ def test_every_purchase_plan_bills_nothing_for_nothing_and_more_for_more() -> No
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: bill_fleet(always_on(1, 1), 1, 1.0, plan="barter"), "plan must be one of on_demand, spot, got 'barter'"),
+        (
+            lambda: bill_fleet(always_on(1, 1), 1, 1.0, plan="barter"),
+            "plan must be one of on_demand, spot, got 'barter'",
+        ),
         (lambda: bill_fleet(always_on(1, 1), 0, 1.0), "horizon_ns must be greater than 0, got 0"),
         (lambda: always_on(-1, 1), "instances and horizon_ns must be 0 or greater, got -1 and 1"),
         (lambda: Intervals(column(5), column(4)), "interval 0 must not end before it starts, got 5 ns to 4 ns"),
