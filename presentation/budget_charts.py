@@ -214,11 +214,12 @@ def tornado_chart(found: Sequence[Sensitivity]) -> Figure:
     names = [one.name for one in found]
     base = found[0].base_usd if found else 0.0
     sides = (("lower", SERIES[1], "/", [one.low for one in found]), ("higher", ACCENT, "", [one.high for one in found]))
-    for side, colour, pattern, variants in sides:
+    labels = [_labels(one) for one in found]
+    for place, (side, colour, pattern, variants) in enumerate(sides):
         change = [(one.usd if one.usd is not None else base) - base for one in variants]
         figure.add_bar(
             y=names, x=change, base=[base] * len(names), orientation="h", name=f"{side} input", cliponaxis=False,
-            text=[_moved(one, base) for one in variants], textposition="outside", textfont={"size": 11},
+            text=[pair[place] for pair in labels], textposition="outside", textfont={"size": 11},
             marker={"color": shade(colour, 0.85), "line": {"width": 0},
                     "pattern": {"shape": pattern, "size": 6, "solidity": 0.5}},
             customdata=[one.words for one in found], hovertemplate="%{customdata}<br>%{text}<extra></extra>",
@@ -240,6 +241,22 @@ def tornado_alt(found: Sequence[Sensitivity]) -> str:
         for one in found
     )
     return f"How the mean moves with one input at a time: {said}."
+
+
+def _labels(one: Sensitivity) -> tuple[str, str]:
+    """What is written at the bars of a lower and a higher input; of two bars on one side the longer has both.
+
+    >>> from optimizer.budget.sensitivity import Sensitivity, Variant
+    >>> _labels(Sensitivity("SLO", "latency objectives", Variant(0.8, 104.0), Variant(1.25, 101.0), 100.0))
+    ('−20%: +$4.00; +25%: +$1.00', '')
+    """
+    base = one.base_usd
+    low, high = (_moved(variant, base) for variant in (one.low, one.high))
+    below, above = ((base if variant.usd is None else variant.usd) - base for variant in (one.low, one.high))
+    if below * above < 0:
+        return low, high
+    both = f"{low}; {high}"
+    return (both, "") if abs(below) >= abs(above) else ("", both)
 
 
 def _moved(variant: Variant, base: float) -> str:
